@@ -1,0 +1,80 @@
+//! The seam to time: nothing else in the library asks what time it is.
+//!
+//! `StoreTime` is what commands see: it never goes back, even when the wall clock does, so a key that
+//! was absent because it expired stays absent. Tests put a clock of their own behind [`Clock`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Wall clock, in Unix milliseconds.
+    fn now_ms(&self) -> u64;
+    /// Nanoseconds since some fixed moment; never goes back. For durations and intervals.
+    fn monotonic_ns(&self) -> u64;
+}
+
+/// The machine's own clocks.
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic count starts now.
+    pub fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // This is the seam.
+    fn now_ms(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+}
+
+/// The store's time: the greater of the wall clock and the latest time seen, in Unix milliseconds.
+pub struct StoreTime {
+    clock: Arc<dyn Clock>,
+    latest_ms: AtomicU64,
+}
+
+impl StoreTime {
+    /// Store time over `clock`, at least `floor_ms` (the latest time found in the log; 0 for none).
+    pub fn new(clock: Arc<dyn Clock>, floor_ms: u64) -> Self {
+        Self { clock, latest_ms: AtomicU64::new(floor_ms) }
+    }
+
+    /// The time now. Taken once a command, and once for a whole transaction.
+    pub fn now_ms(&self) -> u64 {
+        let wall = self.clock.now_ms();
+        let latest = self.latest_ms.load(Ordering::Relaxed);
+        if wall > latest {
+            // Several threads may store here; a lost race leaves a value at most one reading old,
+            // and every caller still takes the maximum with its own reading.
+            self.latest_ms.fetch_max(wall, Ordering::Relaxed);
+            return wall;
+        }
+        latest
+    }
+
+    /// The clock behind it.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}

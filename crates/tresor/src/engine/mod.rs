@@ -1,0 +1,117 @@
+//! The interface between commands and storage: one page that every engine and every layer implements.
+//!
+//! Eight methods: read, scan, write, update, durable, status, save, close. A change is visible and
+//! numbered at once and durable later; callers hold their output until [`Engine::durable`] says so.
+//! A layer (cache, compression, shards) is an engine that holds an engine. Why it looks like this:
+//! `docs/decisions/0001-engine-interface.md`.
+
+mod batch;
+mod entry;
+mod eventual;
+pub mod memory;
+mod scan;
+
+pub use batch::{Applied, Batch, Change, Edit, Edited, Effect, Expires, Guard, Outcome};
+pub use entry::{
+    DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, SHARED_VALUE_BYTES, Sequence, ValueRef,
+    Version,
+};
+pub use eventual::{Eventual, Later, block_on};
+pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
+
+/// Called once for each key of a read, in order, with the entry or `None` (absent or expired).
+/// It runs under the engine's lock: it is short and never calls an engine.
+pub type Visit<'a> = dyn FnMut(usize, Option<EntryRef<'_>>) + Send + 'a;
+
+/// How the keys of one read belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Each key on its own, as a run of GETs asks.
+    Each,
+    /// All keys as of one moment, as MGET asks.
+    Together,
+}
+
+/// The answer to a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The highest sequence number observed: an entry's own, also when it is there but expired; for
+    /// an absent key at least that of its removal.
+    pub sequence: Sequence,
+}
+
+/// What an engine can do. Whatever it cannot is refused before anything is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The engine's name, as `--engine` takes it.
+    pub name: &'static str,
+    /// Batches over several keys are atomic.
+    pub atomic_batches: bool,
+    /// Guards and `update` work.
+    pub guards: bool,
+    /// Scans in key order work.
+    pub ordered: bool,
+    /// `Swap` works.
+    pub swap: bool,
+    /// Sequence numbers outlive the process: the store comes back after a restart.
+    pub durable: bool,
+}
+
+/// How an engine is doing.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Keys in each database, expired ones that are not yet removed included.
+    pub keys: [u64; DATABASES as usize],
+    /// Of these, how many have an expiry.
+    pub expiring: [u64; DATABASES as usize],
+    /// The latest sequence number.
+    pub sequence: Sequence,
+    /// Bytes that keys, values and tables hold.
+    pub data_bytes: u64,
+    /// Entries removed because they expired, since the start.
+    pub expired: u64,
+    /// Entries evicted for want of memory, since the start.
+    pub evicted: u64,
+    /// The log, where there is one.
+    pub log: Option<crate::oplog::LogStatus>,
+    /// Identifies the store; part of every ETag.
+    pub store_id: u64,
+}
+
+/// A place that keeps entries. Every method may be called from many threads at once.
+///
+/// A call starts its change at once, not when polled; dropping the answer never takes it back.
+pub trait Engine: Send + Sync + 'static {
+    /// What this engine can do; constant for its lifetime.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Shows each key's entry to `visit`, in the order of `keys`.
+    fn read<'a>(
+        &'a self,
+        keys: &'a [KeyRef<'a>],
+        isolation: Isolation,
+        now_ms: u64,
+        visit: &'a mut Visit<'a>,
+    ) -> Eventual<'a, Seen>;
+
+    /// One page of a scan. [`Unsupported`](crate::ErrorKind::Unsupported) for key order where there is none.
+    fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page>;
+
+    /// Applies a batch whole or not at all. A failed guard is an [`Applied::Refused`], not an error.
+    fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome>;
+
+    /// Reads, edits and writes one entry as one step.
+    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'a>) -> Eventual<'a, Outcome>;
+
+    /// Answers when everything up to `upto` survives what the durability level promises.
+    fn durable(&self, upto: Sequence) -> Eventual<'_, ()>;
+
+    /// Figures for INFO, metrics and the curious. May take a moment; never on a hot path.
+    fn status(&self) -> Eventual<'_, Status>;
+
+    /// Makes a point to start from quickly (a snapshot, a saved file) and answers when it is on disk.
+    fn save(&self) -> Eventual<'_, ()>;
+
+    /// Saves what durability promises and stops background work. Later calls are `Unavailable`.
+    fn close(&self) -> Eventual<'_, ()>;
+}

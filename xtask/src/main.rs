@@ -1,0 +1,3 @@
+//! The project own chores.
+
+fn main() {}
