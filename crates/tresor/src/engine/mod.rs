@@ -101,7 +101,7 @@ pub trait Engine: Send + Sync + 'static {
     fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome>;
 
     /// Reads, edits and writes one entry as one step.
-    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'a>) -> Eventual<'a, Outcome>;
+    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome>;
 
     /// Answers when everything up to `upto` survives what the durability level promises.
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()>;

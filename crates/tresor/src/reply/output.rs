@@ -1,0 +1,78 @@
+//! Bytes on their way to a socket: one buffer, and the large values spliced into it by reference.
+
+use bytes::Bytes;
+
+use super::Mark;
+
+/// Output in order: plain bytes with reference-counted pieces at marked offsets.
+#[derive(Debug, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    /// Offset in `bytes` before which the piece goes; ascending.
+    shared: Vec<(usize, Bytes)>,
+    shared_bytes: usize,
+}
+
+impl Output {
+    /// The buffer to append to.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Appends a piece without copying it.
+    pub fn splice(&mut self, piece: Bytes) {
+        self.shared_bytes += piece.len();
+        self.shared.push((self.bytes.len(), piece));
+    }
+
+    /// Bytes in all.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.shared_bytes
+    }
+
+    /// Whether there is nothing to send.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The pieces in order, as slices; what a vectored write wants.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = 0;
+        let spliced = self.shared.iter().flat_map(move |(at, piece)| {
+            let before = &self.bytes[from..*at];
+            from = *at;
+            [before, &piece[..]]
+        });
+        let last = self.shared.last().map_or(0, |(at, _)| *at);
+        spliced.chain(std::iter::once(&self.bytes[last..])).filter(|piece| !piece.is_empty())
+    }
+
+    /// The bytes, when nothing is spliced in: the common case, sent with one plain write.
+    #[inline]
+    pub fn plain(&self) -> Option<&[u8]> {
+        self.shared.is_empty().then_some(&self.bytes)
+    }
+
+    /// Forgets everything; keeps the buffer up to `keep_bytes` of capacity.
+    pub fn clear(&mut self, keep_bytes: usize) {
+        self.bytes.clear();
+        if self.bytes.capacity() > keep_bytes {
+            self.bytes.shrink_to(keep_bytes);
+        }
+        self.shared.clear();
+        self.shared_bytes = 0;
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), shared: self.shared.len() }
+    }
+
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.shared_bytes -= self.shared.drain(mark.shared..).map(|(_, piece)| piece.len()).sum::<usize>();
+    }
+}

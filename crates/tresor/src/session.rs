@@ -1,0 +1,361 @@
+//! One client's state, and the way from a command to the engine.
+//!
+//! A connection calls [`Session::enter`], executes all its input, calls [`Session::leave`], and holds
+//! its output until [`Session::durable`] answers; a pipeline of n writes costs one fsync. Families use
+//! the small methods below (`read`, `write`, `update`, `key`) and nothing else of the database, so
+//! gates, limits, time and the highest sequence number are dealt with here once.
+
+use std::sync::Arc;
+
+use crate::{
+    command::{Args, Command, CommandId, Flag, dispatch, lookup},
+    database::Core,
+    engine::{
+        Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page, Scan,
+        Sequence,
+    },
+    error::{Error, ErrorKind, Result},
+    reply::ReplyWriter,
+};
+
+/// After this many commands of one kind the time is taken anew.
+const COMMANDS_PER_TIME: u64 = 64;
+
+/// A client's state: chosen database, rights, what its replies wait for.
+pub struct Session {
+    core: Arc<Core>,
+    worker: usize,
+    inside: bool,
+    selected: u8,
+    authenticated: bool,
+    closing: bool,
+    now_ms: u64,
+    highest: Sequence,
+    run: Run,
+}
+
+/// Commands of one kind in a row: timed together, so that a pipeline pays for one reading of the clock.
+struct Run {
+    id: CommandId,
+    calls: u64,
+    since_ns: u64,
+}
+
+impl Session {
+    /// A session on `worker`'s gate and counters.
+    pub(crate) fn new(core: Arc<Core>, worker: usize) -> Self {
+        let authenticated = !core.settings.needs_password();
+        Self {
+            core,
+            worker,
+            inside: false,
+            selected: 0,
+            authenticated,
+            closing: false,
+            now_ms: 0,
+            highest: 0,
+            run: Run { id: CommandId::Ping, calls: 0, since_ns: 0 },
+        }
+    }
+
+    /// Passes the gate and takes the time. Before the first command of a batch.
+    #[inline]
+    pub async fn enter(&mut self) {
+        if !self.inside {
+            self.core.gates.enter(self.worker).await;
+            self.inside = true;
+        }
+        self.run.since_ns = self.core.time.clock().monotonic_ns();
+        self.now_ms = self.core.time.now_ms();
+    }
+
+    /// Leaves the gate. After the last command of a batch, and before waiting for anything.
+    #[inline]
+    pub fn leave(&mut self) {
+        self.finish_run();
+        if self.inside {
+            self.core.gates.leave(self.worker);
+            self.inside = false;
+        }
+    }
+
+    /// Counts the commands since the last reading of the clock, and reads it.
+    #[inline]
+    fn finish_run(&mut self) {
+        if self.run.calls == 0 {
+            return;
+        }
+        let now_ns = self.core.time.clock().monotonic_ns();
+        let spent_ns = now_ns.saturating_sub(self.run.since_ns);
+        self.core.metrics.worker(self.worker).executed(self.run.id, self.run.calls, spent_ns);
+        self.run.calls = 0;
+        self.run.since_ns = now_ns;
+        self.now_ms = self.core.time.now_ms();
+    }
+
+    #[inline]
+    fn begin_command(&mut self, id: CommandId, calls: u64) {
+        if self.run.id != id || self.run.calls >= COMMANDS_PER_TIME {
+            self.finish_run();
+            self.run.id = id;
+        }
+        self.run.calls += calls;
+    }
+
+    /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
+    pub fn prepare<'a>(&self, args: Args<'a>) -> Result<Command<'a>> {
+        let row = lookup(args[0]).ok_or_else(|| unknown_command(args))?;
+        let check = || {
+            if !row.takes(args.len()) {
+                return Err(Error::invalid(format!("wrong number of arguments for '{}' command", row.name)));
+            }
+            if !self.authenticated && !row.has(Flag::NoAuth) {
+                return Err(Error::new(ErrorKind::Unauthorized, "Authentication required."));
+            }
+            Ok(Command { row, args })
+        };
+        check().inspect_err(|_| self.core.metrics.worker(self.worker).rejected(row.id))
+    }
+
+    /// Executes a command and writes exactly one reply, an error included. The gate must be held.
+    #[inline]
+    pub async fn execute(&mut self, command: Command<'_>, reply: &mut ReplyWriter) {
+        let mark = reply.mark();
+        self.begin_command(command.row.id, 1);
+        let result = if command.row.has(Flag::AllGates) {
+            self.execute_alone(command, reply).await
+        } else {
+            dispatch(command.row.id, self, command.args, reply).await
+        };
+        if let Err(error) = result {
+            self.core.metrics.worker(self.worker).failed(command.row.id);
+            reply.rewind(mark);
+            reply.error(&error);
+        }
+    }
+
+    /// Gives up the own gate, takes all, and goes back to its own.
+    async fn execute_alone(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> Result<()> {
+        self.core.gates.leave(self.worker);
+        self.inside = false;
+        let core = self.core.clone();
+        let result = {
+            let _all = core.gates.all().await;
+            Box::pin(dispatch(command.row.id, self, command.args, reply)).await
+        };
+        core.gates.enter(self.worker).await;
+        self.inside = true;
+        result
+    }
+
+    /// Executes a run of plain GETs: one engine call, replies in order.
+    #[inline]
+    pub async fn execute_gets(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
+        self.begin_command(CommandId::Get, keys.len() as u64);
+        let mark = reply.mark();
+        if let Err(error) = self.read_run(keys, reply).await {
+            reply.rewind(mark);
+            for _ in keys {
+                self.core.metrics.worker(self.worker).failed(CommandId::Get);
+                reply.error(&error);
+            }
+        }
+    }
+
+    async fn read_run(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) -> Result<()> {
+        let mut references = smallvec::SmallVec::<[KeyRef<'_>; 32]>::new();
+        for key in keys {
+            references.push(self.key(key)?);
+        }
+        let mut hits = 0;
+        let seen = self
+            .core
+            .engine
+            .read(&references, Isolation::Each, self.now_ms, &mut |_, entry| match entry {
+                Some(entry) => {
+                    hits += 1;
+                    reply.value(entry.value);
+                }
+                None => reply.null(),
+            })
+            .await?;
+        self.count_hits(hits, keys.len() as u64 - hits);
+        self.saw(seen.sequence);
+        Ok(())
+    }
+
+    #[inline]
+    fn count_hits(&self, hits: u64, misses: u64) {
+        let worker = self.core.metrics.worker(self.worker);
+        if hits > 0 {
+            worker.hits.add(hits);
+        }
+        if misses > 0 {
+            worker.misses.add(misses);
+        }
+    }
+
+    #[inline]
+    fn saw(&mut self, sequence: Sequence) {
+        self.highest = self.highest.max(sequence);
+    }
+
+    /// Answers when everything that this session's replies tell of is durable. Not while inside.
+    pub async fn durable(&self) -> Result<()> {
+        self.core.engine.durable(self.highest).await
+    }
+
+    /// The highest sequence number that this session's replies tell of.
+    pub fn highest(&self) -> Sequence {
+        self.highest
+    }
+
+    /// Changes the database that keys without one belong to.
+    pub fn select(&mut self, database: u8) {
+        self.selected = database;
+    }
+
+    /// The database that keys without one belong to.
+    pub fn selected(&self) -> u8 {
+        self.selected
+    }
+
+    /// Whether the client has asked, or is told, to go.
+    pub fn closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether the client has shown the password, or needs none.
+    pub fn authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// The database's shared parts, for families and front doors.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The engine, for whole-store commands.
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.core.engine
+    }
+
+    /// The time of the command being executed, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// A key of the selected database, or the error for one that is too long.
+    #[inline]
+    pub(crate) fn key<'a>(&self, key: &'a [u8]) -> Result<KeyRef<'a>> {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("key is longer than {MAX_KEY_BYTES} bytes: shorten it"),
+            ));
+        }
+        Ok(KeyRef::new(self.selected, key))
+    }
+
+    /// A value, or the error for one that is too long.
+    #[inline]
+    pub(crate) fn value<'a>(&self, value: &'a [u8]) -> Result<&'a [u8]> {
+        self.value_bytes(value.len())?;
+        Ok(value)
+    }
+
+    /// The error for a value that would be too long.
+    #[inline]
+    pub(crate) fn value_bytes(&self, bytes: usize) -> Result<()> {
+        if bytes > self.core.config.max_value_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "string exceeds maximum allowed size (--max-value-bytes)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads one key and counts the hit or miss.
+    #[inline]
+    pub(crate) async fn read(
+        &mut self,
+        key: &[u8],
+        mut visit: impl FnMut(Option<EntryRef<'_>>) + Send,
+    ) -> Result<()> {
+        let key = self.key(key)?;
+        let mut hit = false;
+        let seen = self
+            .core
+            .engine
+            .read(&[key], Isolation::Each, self.now_ms, &mut |_, entry| {
+                hit = entry.is_some();
+                visit(entry);
+            })
+            .await?;
+        self.count_hits(u64::from(hit), u64::from(!hit));
+        self.saw(seen.sequence);
+        Ok(())
+    }
+
+    /// Reads several keys as of one moment.
+    pub(crate) async fn read_together(
+        &mut self,
+        keys: &[KeyRef<'_>],
+        mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
+    ) -> Result<()> {
+        let mut hits = 0;
+        let seen = self
+            .core
+            .engine
+            .read(keys, Isolation::Together, self.now_ms, &mut |index, entry| {
+                hits += u64::from(entry.is_some());
+                visit(index, entry);
+            })
+            .await?;
+        self.count_hits(hits, keys.len() as u64 - hits);
+        self.saw(seen.sequence);
+        Ok(())
+    }
+
+    /// Applies changes whole or not at all.
+    #[inline]
+    pub(crate) async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
+        let outcome = self.core.engine.write(Batch { changes }, self.now_ms).await?;
+        self.saw(outcome.sequence);
+        Ok(outcome)
+    }
+
+    /// Reads, edits and writes one key as one step.
+    pub(crate) async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
+        let outcome = self.core.engine.update(key, self.now_ms, edit).await?;
+        self.saw(outcome.sequence);
+        Ok(outcome)
+    }
+
+    /// Reads one page of a scan.
+    pub(crate) async fn scan(&mut self, scan: &Scan<'_>) -> Result<Page> {
+        let page = self.core.engine.scan(scan, self.now_ms).await?;
+        self.saw(page.sequence);
+        Ok(page)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn unknown_command(args: Args<'_>) -> Error {
+    // Redis shows at most 128 bytes of name and arguments.
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).into_owned();
+    let mut beginning = String::new();
+    for argument in &args[1..] {
+        if beginning.len() >= 128 {
+            break;
+        }
+        beginning.push_str(&format!("'{}' ", shown(argument)));
+    }
+    Error::invalid(format!("unknown command '{}', with args beginning with: {beginning}", shown(args[0])))
+}
