@@ -1,6 +1,9 @@
 //! A database: an engine, the gates before it, its time and its counters, and the sessions on it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::{
     clock::{Clock, StoreTime, SystemClock},
@@ -21,12 +24,30 @@ pub(crate) struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
+    pub(crate) closed: AtomicBool,
 }
 
-/// An open database. Clones share it.
+impl Core {
+    /// Closes the engine, the first time that it is called.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { self.engine.close().wait() }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "closing the database when it was dropped failed");
+        }
+    }
+}
+
+/// An open database: a handle on one of its 16 numbered databases. Clones share it; it is closed
+/// when the last handle and session are gone, or by [`close`](Self::close).
 #[derive(Clone)]
 pub struct Database {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) number: u8,
 }
 
 impl Database {
@@ -40,13 +61,16 @@ impl Database {
             metrics: Metrics::new(config.workers),
             settings: Settings::default(),
             config,
+            closed: AtomicBool::new(false),
         };
-        Ok(Self { core: Arc::new(core) })
+        Ok(Self { core: Arc::new(core), number: 0 })
     }
 
-    /// A session on `worker`'s gate and counters.
+    /// A session on `worker`'s gate and counters, with this handle's database selected.
     pub fn session(&self, worker: usize) -> Session {
-        Session::new(self.core.clone(), worker)
+        let mut session = Session::new(self.core.clone(), worker);
+        session.select(self.number);
+        session
     }
 
     /// The engine beneath, for front doors that stream or page by themselves.
@@ -62,5 +86,12 @@ impl Database {
     /// How the engine is doing.
     pub fn status(&self) -> Result<Status> {
         self.core.engine.status().wait()
+    }
+
+    /// Saves what the durability level promises, stops background work and reports what went wrong.
+    /// Later calls on any handle or session are [`Unavailable`](crate::ErrorKind::Unavailable), except
+    /// that closing again does nothing.
+    pub fn close(&self) -> Result<()> {
+        self.core.close()
     }
 }
