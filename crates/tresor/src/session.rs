@@ -241,13 +241,13 @@ impl Session {
     }
 
     /// The time of the command being executed, in Unix milliseconds.
-    pub(crate) fn now_ms(&self) -> u64 {
+    pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
     /// A key of the selected database, or the error for one that is too long.
     #[inline]
-    pub(crate) fn key<'a>(&self, key: &'a [u8]) -> Result<KeyRef<'a>> {
+    pub fn key<'a>(&self, key: &'a [u8]) -> Result<KeyRef<'a>> {
         if key.len() > MAX_KEY_BYTES {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -264,9 +264,9 @@ impl Session {
         Ok(value)
     }
 
-    /// The error for a value that would be too long.
+    /// The error for a value of `bytes` bytes, if that is over the configured limit.
     #[inline]
-    pub(crate) fn value_bytes(&self, bytes: usize) -> Result<()> {
+    pub fn value_bytes(&self, bytes: usize) -> Result<()> {
         if bytes > self.core.config.max_value_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -276,9 +276,13 @@ impl Session {
         Ok(())
     }
 
-    /// Reads one key and counts the hit or miss.
+    /// Reads one key and counts the hit or miss. `visit` runs under the engine's lock: it is short and
+    /// only copies. Between [`enter`](Self::enter) and [`leave`](Self::leave), as all below.
+    ///
+    /// # Errors
+    /// A key that is too long, and whatever the engine fails with.
     #[inline]
-    pub(crate) async fn read(
+    pub async fn read(
         &mut self,
         key: &[u8],
         mut visit: impl FnMut(Option<EntryRef<'_>>) + Send,
@@ -298,8 +302,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads several keys as of one moment.
-    pub(crate) async fn read_together(
+    /// Reads several keys as of one moment, in the order of `keys`.
+    pub async fn read_together(
         &mut self,
         keys: &[KeyRef<'_>],
         mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
@@ -318,23 +322,24 @@ impl Session {
         Ok(())
     }
 
-    /// Applies changes whole or not at all.
+    /// Applies changes whole or not at all; check sizes with [`key`](Self::key) and
+    /// [`value_bytes`](Self::value_bytes) first. A failed guard is no error but in the outcome.
     #[inline]
-    pub(crate) async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
+    pub async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
         let outcome = self.core.engine.write(Batch { changes }, self.now_ms).await?;
         self.saw(outcome.sequence);
         Ok(outcome)
     }
 
-    /// Reads, edits and writes one key as one step.
-    pub(crate) async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
+    /// Reads, edits and writes one key as one step; an error of `edit` leaves the entry as it is.
+    pub async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
         let outcome = self.core.engine.update(key, self.now_ms, edit).await?;
         self.saw(outcome.sequence);
         Ok(outcome)
     }
 
-    /// Reads one page of a scan.
-    pub(crate) async fn scan(&mut self, scan: &Scan<'_>) -> Result<Page> {
+    /// Reads one page of a scan. Leave the gate between two pages, so that others get in.
+    pub async fn scan(&mut self, scan: &Scan<'_>) -> Result<Page> {
         let page = self.core.engine.scan(scan, self.now_ms).await?;
         self.saw(page.sequence);
         Ok(page)
