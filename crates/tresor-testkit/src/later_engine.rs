@@ -99,7 +99,7 @@ impl LaterEngine {
         &'a self,
         key: KeyRef<'a>,
         now_ms: u64,
-        edit: &'a mut Edit<'a>,
+        edit: &'a mut Edit<'_>,
     ) -> Result<Outcome> {
         loop {
             let (entries, seen) = self.read_owned(&[key], Isolation::Each, now_ms).await?;
@@ -214,7 +214,7 @@ impl Engine for LaterEngine {
         self.send(self.inner.write(batch, now_ms))
     }
 
-    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'a>) -> Eventual<'a, Outcome> {
+    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
         self.send(self.compare_and_set(key, now_ms, edit))
     }
 

@@ -98,7 +98,7 @@ impl Engine for ModelEngine {
         self.with(|state| Ok(state.write(batch.changes, now_ms)))
     }
 
-    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'a>) -> Eventual<'a, Outcome> {
+    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
         self.with(|state| {
             let edited = edit(state.live(key, now_ms).map(OwnedEntry::as_entry))?;
             let guard = Guard::None;
