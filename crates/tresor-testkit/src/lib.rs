@@ -1,17 +1,30 @@
 //! What Tresor's tests share; no product code depends on it.
 //!
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
-//! [`LaterEngine`] makes any of them answer later. Time is a [`ManualClock`]. Randomness comes from a
-//! printed seed ([`random`]).
+//! [`LaterEngine`] makes any of them answer later. Time is a [`ManualClock`], randomness comes from a
+//! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
 
 pub mod conformance;
+pub mod deadline;
 mod later_engine;
 mod manual_clock;
 mod model_engine;
 mod owned_entry;
+pub mod programs;
 pub mod random;
+mod redis_server;
+mod reply;
+pub mod resp_client;
+mod server;
+mod temporary_directory;
+pub mod tresor_program;
 
 pub use later_engine::LaterEngine;
 pub use manual_clock::{ManualClock, START_MS};
 pub use model_engine::ModelEngine;
 pub use owned_entry::OwnedEntry;
+pub use redis_server::RedisServer;
+pub use reply::{Reply, quoted};
+pub use resp_client::RespClient;
+pub use server::{Ports, Server};
+pub use temporary_directory::TemporaryDirectory;

@@ -23,7 +23,7 @@ pub fn values_of_every_size(make: &Make<'_>) {
     }
     let mut random = Random::new(1);
     let sizes_shown: Vec<_> = subject.all(0, Order::Any, 50).iter().map(|row| row.2.value.len()).collect();
-    assert_eq!(sizes_shown.iter().sum::<usize>(), sizes.iter().sum());
+    assert_eq!(sizes_shown.iter().sum::<usize>(), sizes.iter().sum::<usize>());
     for size in &sizes {
         assert!(subject.value(key(&size.to_be_bytes())) == Some(random.bytes(*size)), "{size} bytes");
     }

@@ -1,0 +1,86 @@
+//! Real programs that tests run: where they are, and what a test says when one is missing.
+//!
+//! A test whose program is missing prints one line that starts with `SKIPPED`, so that the test
+//! command can count and show it. With `CI` set nothing may be missing: the test panics.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+/// The programs that tests may ask for, and how each is had on Debian.
+const INSTALL: [(&str, &str); 6] = [
+    ("redis-server", "apt-get install redis-server"),
+    ("redis-cli", "apt-get install redis-tools"),
+    ("redis-benchmark", "apt-get install redis-tools"),
+    ("python3", "apt-get install python3"),
+    ("curl", "apt-get install curl"),
+    ("go", "apt-get install golang-go"),
+];
+
+/// The path of a program, or `None` after saying what is left out. Panics instead when `CI` is set.
+pub fn require(program: &str) -> Option<PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        let install = INSTALL.iter().find(|(name, _)| *name == program).map_or("install it", |(_, how)| how);
+        missing(program, install);
+    }
+    found
+}
+
+/// The path of a Python that has redis-py, or `None` after saying what is left out.
+pub fn require_redis_py() -> Option<PathBuf> {
+    let python = require("python3")?;
+    if python_imports(&python, "redis") {
+        return Some(python);
+    }
+    missing("redis-py", "apt-get install python3-redis, or python3 -m pip install redis");
+    None
+}
+
+/// The path of a program on `PATH`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+fn python_imports(python: &Path, module: &str) -> bool {
+    Command::new(python)
+        .args(["-c", &format!("import {module}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn missing(program: &str, install: &str) {
+    let thread = thread::current();
+    let line = skip_line(thread.name().unwrap_or("a test"), program, install);
+    assert!(env::var_os("CI").is_none(), "{line}; with CI set nothing is left out");
+    println!("{line}");
+}
+
+fn skip_line(test: &str, program: &str, install: &str) -> String {
+    format!("SKIPPED {test}: {program} is not installed ({install})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, skip_line};
+
+    #[test]
+    fn a_program_is_found_on_the_path_or_not() {
+        assert!(find("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(find("no-such-program-anywhere"), None);
+    }
+
+    #[test]
+    fn a_skipped_test_says_what_to_install() {
+        assert_eq!(
+            skip_line("a::b", "redis-server", "apt-get install redis-server"),
+            "SKIPPED a::b: redis-server is not installed (apt-get install redis-server)"
+        );
+    }
+}
