@@ -1,0 +1,203 @@
+//! One library call: through a gate, at one moment of store time, and not back before it is durable.
+//!
+//! Sessions do this once for a run of commands; here it is once a call, without a session and without
+//! touching a shared reference count. Invariant: a gate is never held while waiting for durability.
+
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use smallvec::SmallVec;
+
+use crate::{
+    database::{Core, Database},
+    engine::{
+        Applied, Batch, Change, Edit, Effect, EntryRef, Guard, Isolation, KeyRef, MAX_KEY_BYTES, Outcome,
+        Page, Scan, Sequence, Version, block_on,
+    },
+    error::{Error, ErrorKind, Result},
+    value::Value,
+};
+
+/// A gate held, and the time at which it was entered.
+struct Inside<'a> {
+    core: &'a Core,
+    stripe: usize,
+    now_ms: u64,
+}
+
+impl<'a> Inside<'a> {
+    #[inline]
+    fn enter(core: &'a Core) -> Self {
+        let stripe = stripe_of_thread();
+        if !core.gates.try_enter(stripe) {
+            block_on(core.gates.enter(stripe));
+        }
+        Self { core, stripe, now_ms: core.time.now_ms() }
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.core.gates.leave(self.stripe);
+    }
+}
+
+/// Threads are dealt the gates in turn, so that as many as there are gates never share one.
+#[inline]
+fn stripe_of_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    STRIPE.get().unwrap_or_else(|| {
+        let stripe = NEXT.fetch_add(1, Ordering::Relaxed);
+        STRIPE.set(Some(stripe));
+        stripe
+    })
+}
+
+impl Database {
+    /// The address of a key, or the error for one that is too long.
+    #[inline]
+    pub(crate) fn address<'a>(&self, key: &'a [u8]) -> Result<KeyRef<'a>> {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the key is {} bytes long, the limit is {MAX_KEY_BYTES}: shorten it", key.len()),
+            ));
+        }
+        Ok(KeyRef::new(self.number, key))
+    }
+
+    /// The error for a value that is too long.
+    pub(crate) fn check_size(&self, key: KeyRef<'_>, value: &Value) -> Result<()> {
+        let (bytes, limit) = (value.as_bytes().len(), self.core.config.max_value_bytes);
+        if bytes > limit {
+            let message = format!(
+                "the value of {} is {bytes} bytes long, the limit is {limit}: raise max_value_bytes",
+                shown(key)
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// Store time, for what is reckoned from now on.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.core.time.now_ms()
+    }
+
+    /// Shows one entry, if it is there. The answer must not be acted on outside before the sequence
+    /// number that comes back is durable.
+    #[inline]
+    pub(crate) fn look(
+        &self,
+        key: KeyRef<'_>,
+        mut show: impl FnMut(EntryRef<'_>) + Send,
+    ) -> Result<Sequence> {
+        let inside = Inside::enter(&self.core);
+        let mut visit = |_: usize, entry: Option<EntryRef<'_>>| {
+            if let Some(entry) = entry {
+                show(entry);
+            }
+        };
+        let seen = self.core.engine.read(&[key], Isolation::Each, inside.now_ms, &mut visit).wait()?;
+        Ok(seen.sequence)
+    }
+
+    /// Reads one page of a scan, and waits until what it shows is durable.
+    pub(crate) fn page(&self, scan: &Scan<'_>) -> Result<Page> {
+        let page = {
+            let inside = Inside::enter(&self.core);
+            self.core.engine.scan(scan, inside.now_ms).wait()?
+        };
+        self.durable(page.sequence)?;
+        Ok(page)
+    }
+
+    /// Applies changes whole or not at all; a refusal is not yet an error, and not yet durable.
+    #[inline]
+    pub(crate) fn attempt(&self, changes: &[Change<'_>]) -> Result<Outcome> {
+        let inside = Inside::enter(&self.core);
+        self.core.engine.write(Batch { changes }, inside.now_ms).wait()
+    }
+
+    /// Applies one change and waits until it, or the state that refused it, is durable.
+    #[inline]
+    pub(crate) fn change(&self, change: Change<'_>) -> Result<Effect> {
+        let changes = [change];
+        let outcome = self.attempt(&changes)?;
+        self.durable(outcome.sequence)?;
+        effects(&changes, outcome.applied)?
+            .first()
+            .copied()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the engine answered a change with no effect"))
+    }
+
+    /// Reads, edits and writes one entry as one step, and waits until that is durable.
+    pub(crate) fn edit_entry(&self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<()> {
+        let outcome = {
+            let inside = Inside::enter(&self.core);
+            self.core.engine.update(key, inside.now_ms, edit).wait()?
+        };
+        self.durable(outcome.sequence)
+    }
+
+    /// Waits until everything up to `sequence` survives what the durability level promises.
+    #[inline]
+    pub(crate) fn durable(&self, sequence: Sequence) -> Result<()> {
+        self.core.engine.durable(sequence).wait()
+    }
+
+    /// Applies changes of whole databases, with everyone else held off; not yet durable.
+    pub(crate) fn alone(&self, changes: &[Change<'_>]) -> Result<Outcome> {
+        let _all = block_on(self.core.gates.all());
+        self.core.engine.write(Batch { changes }, self.now_ms()).wait()
+    }
+}
+
+/// What a batch did to each of its entries, or the error for the guard that refused it.
+pub(crate) fn effects(changes: &[Change<'_>], applied: Applied) -> Result<SmallVec<[Effect; 1]>> {
+    match applied {
+        Applied::Whole(effects) => Ok(effects),
+        Applied::Refused { index, version } => Err(match changes.get(index) {
+            Some(change) => refusal(change, version),
+            None => Error::new(ErrorKind::Internal, "the engine refused a change that it was not given"),
+        }),
+    }
+}
+
+#[cold]
+fn refusal(change: &Change<'_>, version: Option<Version>) -> Error {
+    let key = change.key().map_or_else(String::new, shown);
+    match change.guard() {
+        Guard::Absent => Error::new(ErrorKind::Exists, format!("{key} is there already")),
+        Guard::Present => not_found(&key),
+        Guard::Version(wanted) => {
+            let found =
+                version.map_or_else(|| "is not there".to_owned(), |version| format!("is at {version}"));
+            Error::new(
+                ErrorKind::Conflict,
+                format!("{key} {found}, not at version {wanted}: read it and try again"),
+            )
+        }
+        Guard::None => Error::new(ErrorKind::Internal, format!("{key} was refused without a guard")),
+    }
+}
+
+/// The error for a key that is not there.
+#[cold]
+pub(crate) fn not_found(key: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{key} is not there"))
+}
+
+/// A key in a message: quoted, and cut where it is long.
+pub(crate) fn shown(key: KeyRef<'_>) -> String {
+    const SHOWN_BYTES: usize = 100;
+    let text = String::from_utf8_lossy(&key.key[..key.key.len().min(SHOWN_BYTES)]);
+    let more = if key.key.len() > SHOWN_BYTES { "…" } else { "" };
+    format!("the key {text:?}{more}")
+}
