@@ -1,20 +1,38 @@
 //! The op log: what makes acknowledged changes survive, shared by the engines that keep their own data.
+//!
+//! An engine appends each change under its own locks, gets the change's number back, applies it, and
+//! holds the answer until [`Log::durable`] says that the promise of its [`Durability`] is kept. One
+//! log thread writes and syncs whatever was appended meanwhile (group commit). A snapshot is a
+//! point to start from, so that old log can go. `docs/formats.md` draws every byte.
+//!
+//! # Replaying
+//!
+//! [`Log::open`] hands the engine the newest snapshot's mapping and entries, then every change after
+//! the snapshot's start. The snapshot was taken while changes went on, so a change may be in it
+//! already; the engine makes that harmless:
+//!
+//! - Put and Delete state the whole result: do them always. Clear removes everything in the physical
+//!   database; whatever was put after it follows in the log. Mapping replaces the whole table.
+//! - Patch and Expire are skipped where the key is absent or its version is not below the change's.
+//!   An engine that patches an absent key therefore logs a Put.
 
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing is promised.
-    #[default]
-    None,
-    /// A process crash; a power cut loses at most the last `ms` milliseconds.
-    Interval {
-        /// How long a write may stay unsynced, in milliseconds.
-        ms: u64,
-    },
-    /// A power cut.
-    Always,
-}
+mod identity;
+mod layout;
+mod log;
+mod pending;
+mod reader;
+mod record;
+mod recovery;
 
-/// How the log is doing, for INFO, metrics and the curious.
-#[derive(Clone, Debug, Default)]
-pub struct LogStatus {}
+mod segment;
+mod shared;
+mod snapshot;
+mod snapshot_file;
+mod waiters;
+mod writer;
+
+pub use log::{Durability, Log, LogOptions, LogStatus, Refused};
+pub use record::{Logged, MAX_RECORD_BYTES, Replayed};
+pub use recovery::Recovery;
+
+pub use snapshot::SnapshotWriter;
