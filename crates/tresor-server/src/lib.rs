@@ -1,1 +1,18 @@
-//! To come.
+//! Tresor's front doors: sockets and protocols over a [`tresor::Database`].
+//!
+//! A [`Server`] binds its ports, runs worker threads, and ends when told to. Protocols turn bytes into
+//! the words of commands and know nothing of storage; commands know nothing of sockets.
+
+mod buffers;
+mod connection;
+mod limits;
+mod listener;
+pub mod protocol;
+mod sending;
+mod server;
+mod stop;
+mod worker;
+
+pub use limits::Limits;
+pub use server::{Addresses, Server, ServerConfig};
+pub use stop::{Ending, Stopper};

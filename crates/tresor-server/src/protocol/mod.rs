@@ -1,0 +1,7 @@
+//! Protocols: bytes to words. No I/O and no storage here; replies are written by `tresor::reply`.
+
+mod inline;
+mod resp;
+
+pub use inline::{Line, split_line};
+pub use resp::{Decoded, Decoder, ProtocolError, RequestBounds, Words};
