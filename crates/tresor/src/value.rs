@@ -35,6 +35,14 @@ impl Value {
         Ok(Self::json_text(text))
     }
 
+    /// JSON kept as it is written. [`Invalid`](crate::ErrorKind::Invalid) if it does not parse.
+    pub fn from_json_text(text: impl Into<Bytes>) -> Result<Self> {
+        let text = text.into();
+        serde_json::from_slice::<serde::de::IgnoredAny>(&text)
+            .map_err(|error| Error::invalid("the value is not JSON").caused_by(error))?;
+        Ok(Self::json_text(text))
+    }
+
     fn json_text(text: impl Into<Bytes>) -> Self {
         Self { bytes: text.into(), kind: Kind::Json }
     }
@@ -286,6 +294,15 @@ mod tests {
         assert_eq!(Value::from(json!([1])).as_json(), Some(json!([1])));
         assert_eq!(Value::from(b"\xff").as_json(), None);
         assert_eq!(Value::from(b"\xff").as_str(), None);
+    }
+
+    #[test]
+    fn json_text_is_checked_and_kept_as_it_is_written() {
+        let value = Value::from_json_text(r#"{"b": 1.50,  "a": "\u0041"}"#).unwrap();
+        assert_eq!((value.kind(), value.as_str()), (Kind::Json, Some(r#"{"b": 1.50,  "a": "\u0041"}"#)));
+        for wrong in ["", "{", "nul", "1 2", "'a'"] {
+            assert!(Value::from_json_text(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
