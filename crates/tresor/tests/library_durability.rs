@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::{Event, Level, Metadata, Subscriber, span};
 use tresor::{
     Changes, Config, Database, Error, ErrorKind, Guard, Result,
     engine::{
@@ -12,7 +13,7 @@ use tresor::{
 };
 use tresor_testkit::ModelEngine;
 
-/// Notes what it was asked to make durable, and fails at it when told to.
+/// Notes what it was asked to make durable, and fails at it, and at closing, when told to.
 #[derive(Default)]
 struct Log {
     engine: ModelEngine,
@@ -75,8 +76,15 @@ impl Engine for Log {
     }
 
     fn close(&self) -> Eventual<'_, ()> {
+        if self.state.lock().broken {
+            return Eventual::Now(Err(fsync_failed()));
+        }
         self.engine.close()
     }
+}
+
+fn fsync_failed() -> Error {
+    Error::new(ErrorKind::Poisoned, "an fsync failed: open the store again")
 }
 
 type Call = fn(&Database) -> Result<()>;
@@ -140,4 +148,48 @@ fn a_failed_fsync_is_the_answer_of_every_call() -> Result<()> {
         assert_eq!(call(&store).map_err(|error| error.kind()), Err(ErrorKind::Poisoned), "{name}");
     }
     Ok(())
+}
+
+/// Counts the errors that are logged.
+#[derive(Clone, Default)]
+struct LoggedErrors(Arc<Mutex<u32>>);
+
+impl Subscriber for LoggedErrors {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        *self.0.lock() += u32::from(*event.metadata().level() == Level::ERROR);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn a_failure_to_close_is_answered_by_close_and_logged_by_drop() -> Result<()> {
+    let logged = LoggedErrors::default();
+    tracing::subscriber::with_default(logged.clone(), || {
+        for (closes, errors) in [(true, 0), (false, 1)] {
+            let log = Arc::new(Log::default());
+            let store = Database::over(log.clone(), Config::memory())?;
+            log.state.lock().broken = true;
+            if closes {
+                assert_eq!(store.close().map_err(|error| error.kind()), Err(ErrorKind::Poisoned));
+            }
+            drop(store);
+            assert_eq!(*logged.0.lock(), errors, "closed by hand: {closes}");
+        }
+        Ok(())
+    })
 }
