@@ -6,6 +6,7 @@
 
 pub mod conformance;
 pub mod deadline;
+pub mod kv_script;
 mod later_engine;
 mod manual_clock;
 mod model_engine;
@@ -15,7 +16,10 @@ pub mod random;
 mod redis_server;
 mod reply;
 pub mod resp_client;
+pub mod script;
+pub mod script_runner;
 mod server;
+mod session_door;
 mod temporary_directory;
 pub mod tresor_program;
 
@@ -27,4 +31,5 @@ pub use redis_server::RedisServer;
 pub use reply::{Reply, quoted};
 pub use resp_client::RespClient;
 pub use server::{Ports, Server};
+pub use session_door::SessionDoor;
 pub use temporary_directory::TemporaryDirectory;
