@@ -1,3 +1,62 @@
-//! The tresor program.
+//! The `tresor` program: a server, clients for it, and tools for its files.
+//!
+//! One file a subcommand. `main` alone prints errors and picks the exit code: 0 for done, 1 for an
+//! operation that failed, 2 for wrong usage.
 
-fn main() {}
+mod arguments;
+mod argv;
+mod bench;
+mod check;
+mod client;
+mod completions;
+mod dump;
+mod entry_line;
+mod failure;
+mod load;
+mod man;
+mod password;
+mod progress;
+mod resp;
+mod serve;
+
+use std::process::ExitCode;
+
+use arguments::Chosen;
+use failure::{Failure, Outcome};
+
+/// Measured smaller and faster than glibc's allocator on a table of many small entries.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    match run(arguments.subcommand) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Failure::Usage(message) | Failure::Failed(message) = &failure {
+                eprintln!("tresor: {message}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(chosen: Chosen) -> Outcome {
+    match chosen {
+        Chosen::Serve(arguments) => serve::run(*arguments),
+        Chosen::Get(arguments) => client::get::run(&arguments),
+        Chosen::Put(arguments) => client::put::run(&arguments),
+        Chosen::Delete(arguments) => client::delete::run(&arguments),
+        Chosen::List(arguments) => client::list::run(&arguments),
+        Chosen::Health(arguments) => client::health::run(&arguments),
+        Chosen::Check(arguments) => check::run(&arguments),
+        Chosen::Dump(arguments) => dump::run(&arguments),
+        Chosen::Load(arguments) => load::run(&arguments),
+        Chosen::Bench(arguments) => bench::run(&arguments),
+        Chosen::Completions(arguments) => completions::run(&arguments),
+        Chosen::Man(arguments) => man::run(&arguments),
+    }
+}

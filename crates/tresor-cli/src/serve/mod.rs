@@ -1,0 +1,62 @@
+//! `tresor serve`: from options to a running server, and to its orderly end.
+
+mod configuration;
+mod logging;
+mod options;
+mod plan;
+mod port;
+mod ready_file;
+mod running;
+mod size;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use self::options::Options;
+use crate::failure::Outcome;
+
+/// What `tresor serve` takes: where its options come from, and the options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// TOML file with any of the options below, each under its name without the dashes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the configuration that holds, secrets masked, and exit
+    #[arg(long)]
+    check_config: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Each option's default as help shows it.
+pub(crate) fn defaults_in_words() -> BTreeMap<String, String> {
+    let table = configuration::table_of(&Options::defaults()).unwrap_or_default();
+    let words = |value: &toml::Value| match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(several) => {
+            several.iter().map(|each| each.as_str().unwrap_or_default()).collect::<Vec<_>>().join(",")
+        }
+        other => other.to_string(),
+    };
+    table
+        .iter()
+        .filter(|(_, value)| !matches!(value, toml::Value::Boolean(_)))
+        .map(|(name, value)| (name.clone(), words(value)))
+        .filter(|(_, words)| !words.is_empty())
+        .collect()
+}
+
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
+    let assembly = plan::assembly(&effective)?;
+    if arguments.check_config {
+        return Ok(io::stdout().write_all(configuration::to_toml(&effective)?.as_bytes())?);
+    }
+    if let (Some(format), Some(level)) = (effective.log_format, effective.log_level) {
+        logging::start(format, level);
+    }
+    running::run(assembly, &effective)
+}

@@ -1,0 +1,172 @@
+//! The one table of what `tresor serve` can be told.
+//!
+//! Each field is a flag, an environment variable (`TRESOR_` and the flag's name) and a key of the TOML
+//! file; its name stands here and nowhere else, because clap and serde both read this struct.
+//! Every field is optional, so that a layer says only what it was told and layers can be laid over
+//! each other (`configuration.rs`). The defaults are a layer too, the lowest one.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    port::Port,
+    size::{MemoryLimit, Size},
+};
+
+/// What can be chosen about a server. `None` means: not said here.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Options {
+    /// HTTP port; 0 picks a free one, `off` disables it
+    #[arg(long, value_name = "PORT", help_heading = "Listening")]
+    pub(crate) port: Option<Port>,
+    /// Redis protocol port; 0 picks a free one, `off` disables it
+    #[arg(long, value_name = "PORT", help_heading = "Listening")]
+    pub(crate) resp_port: Option<Port>,
+    /// Line protocol port; this version does not speak it yet, so nothing listens there
+    #[arg(long, value_name = "PORT", help_heading = "Listening")]
+    pub(crate) line_port: Option<Port>,
+    /// Address to listen on; repeatable
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', help_heading = "Listening")]
+    pub(crate) bind: Option<Vec<IpAddr>>,
+    /// Further name that HTTP's Host header may carry; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Listening")]
+    pub(crate) allowed_host: Option<Vec<String>>,
+    /// File that gets process id and ports, as JSON, once the server accepts
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub(crate) ready_file: Option<PathBuf>,
+
+    /// 0 = memory, 1 = on disk, 2 = on disk with an LRU cache in front; short for --engine and
+    /// --cache-capacity
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Storage")]
+    pub(crate) mode: Option<u8>,
+    /// Where the data lives; this version has `memory` (with a path: kept in a log and snapshots)
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) engine: Option<EngineName>,
+    /// Directory that the store is kept in; without one it is gone when the server stops
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Storage")]
+    pub(crate) store_path: Option<PathBuf>,
+    /// Entries in the LRU cache in front of the engine
+    #[arg(long, value_name = "ENTRIES", help_heading = "Storage")]
+    pub(crate) cache_capacity: Option<u64>,
+    /// What an acknowledged write survives: nothing, a crash of the process, a power cut
+    /// [default: always with a path, else none]
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Storage")]
+    pub(crate) durability: Option<DurabilityName>,
+    /// With `--durability interval`: milliseconds of writes that a power cut may take
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
+    pub(crate) durability_interval_ms: Option<u64>,
+    /// Take a snapshot when the log has grown by this much
+    #[arg(long, value_name = "SIZE", help_heading = "Storage")]
+    pub(crate) snapshot_log_bytes: Option<Size>,
+    /// Take a snapshot at the latest after this many seconds, if anything has changed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
+    pub(crate) snapshot_interval_seconds: Option<u64>,
+
+    /// The password that clients have to give; better kept in a file or the environment, since
+    /// other users of the machine can see command lines
+    #[arg(long, value_name = "TEXT", help_heading = "Security")]
+    pub(crate) password: Option<String>,
+    /// File whose first line is the password
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Listen beyond this machine without a password
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true, help_heading = "Security")]
+    pub(crate) insecure_no_auth: Option<bool>,
+    /// Allow the Redis command DEBUG
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true, help_heading = "Security")]
+    pub(crate) enable_debug_command: Option<bool>,
+
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=1024), help_heading = "Limits")]
+    pub(crate) threads: Option<u64>,
+    /// The largest value; sizes are bytes, or a number with KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub(crate) max_value_bytes: Option<Size>,
+    /// Connections at one time
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    pub(crate) max_clients: Option<u64>,
+    /// Memory for data and buffers together; `off` for no limit
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub(crate) max_memory: Option<MemoryLimit>,
+    /// What gives way when that is reached
+    #[arg(long, value_enum, value_name = "POLICY", help_heading = "Limits")]
+    pub(crate) max_memory_policy: Option<PolicyName>,
+
+    /// How log lines look
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Logging")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// The least important lines that are still logged
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Logging")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+macro_rules! names {
+    ($($(#[$docs:meta])* $type:ident { $($(#[$about:meta])* $variant:ident),* $(,)? })*) => {$(
+        $(#[$docs])*
+        #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub(crate) enum $type { $($(#[$about])* $variant),* }
+    )*};
+}
+
+names! {
+    /// `--engine`.
+    EngineName { Memory, Json, Disk, Sqlite, Cassandra }
+    /// `--durability`.
+    DurabilityName { None, Interval, Always }
+    /// `--max-memory-policy`; the names are those of Redis.
+    PolicyName {
+        #[value(name = "noeviction")]
+        #[serde(rename = "noeviction")]
+        NoEviction,
+        #[value(name = "allkeys-lru")]
+        #[serde(rename = "allkeys-lru")]
+        AllKeysLru,
+        #[value(name = "allkeys-lfu")]
+        #[serde(rename = "allkeys-lfu")]
+        AllKeysLfu,
+        #[value(name = "allkeys-random")]
+        #[serde(rename = "allkeys-random")]
+        AllKeysRandom,
+        VolatileLru,
+        VolatileLfu,
+        VolatileRandom,
+        VolatileTtl,
+    }
+    /// `--log-format`.
+    LogFormat { Text, Json }
+    /// `--log-level`.
+    LogLevel { Error, Warn, Info, Debug, Trace }
+}
+
+impl Options {
+    /// The lowest layer: what holds where nothing was said. What is `None` here depends on other
+    /// options, or on the machine, and is settled in `configuration.rs`.
+    pub(crate) fn defaults() -> Self {
+        Self {
+            port: Some(Port::Number(8080)),
+            resp_port: Some(Port::Number(6379)),
+            line_port: Some(Port::Off),
+            bind: Some(vec![IpAddr::from([127, 0, 0, 1])]),
+            allowed_host: Some(Vec::new()),
+            engine: None,
+            durability_interval_ms: Some(1000),
+            snapshot_log_bytes: Some(Size::mebibytes(256)),
+            snapshot_interval_seconds: Some(3600),
+            insecure_no_auth: Some(false),
+            enable_debug_command: Some(false),
+            max_value_bytes: Some(Size::mebibytes(64)),
+            max_clients: Some(10_000),
+            max_memory: Some(MemoryLimit::Off),
+            max_memory_policy: Some(PolicyName::NoEviction),
+            log_format: Some(LogFormat::Text),
+            log_level: Some(LogLevel::Info),
+            ..Self::default()
+        }
+    }
+}

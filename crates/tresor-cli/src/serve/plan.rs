@@ -1,0 +1,126 @@
+//! What the user typed, lifted once into what the server needs.
+//!
+//! Whatever can be refused without touching the machine is refused here: options that contradict each
+//! other, a path that is missing, an address that would be open to strangers.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use tresor::{Config, config::Durability, engine::memory::Eviction};
+use tresor_server::{
+    Limits, ServerConfig,
+    assemble::{Assembly, EngineChoice},
+};
+
+use super::options::{DurabilityName, EngineName, Options, PolicyName};
+use crate::{
+    failure::{Failure, Outcome},
+    password,
+};
+
+/// What to assemble, from options in which everything is settled.
+pub(crate) fn assembly(options: &Options) -> Outcome<Assembly> {
+    let engine = engine(options)?;
+    let password = password::from(options.password.as_deref(), options.password_file.as_deref())?;
+    refuse_strangers(options, password.is_some())?;
+    let max_value_bytes = usize::try_from(said(options.max_value_bytes, "max-value-bytes")?.0)
+        .map_err(|_| Failure::usage("--max-value-bytes: this machine cannot address that much"))?;
+    Ok(Assembly {
+        engine,
+        cache_capacity: options.cache_capacity,
+        database: database(options, max_value_bytes)?,
+        password,
+        enable_debug_command: said(options.enable_debug_command, "enable-debug-command")?,
+        server: server(options, max_value_bytes)?,
+    })
+}
+
+fn engine(options: &Options) -> Outcome<EngineChoice> {
+    let name = said(options.engine, "engine")?;
+    let choice = match name {
+        EngineName::Memory => EngineChoice::Memory,
+        EngineName::Json => EngineChoice::Json,
+        EngineName::Disk => EngineChoice::Disk,
+        EngineName::Sqlite => EngineChoice::Sqlite,
+        EngineName::Cassandra => EngineChoice::Cassandra,
+    };
+    let needs_path = matches!(name, EngineName::Json | EngineName::Disk | EngineName::Sqlite);
+    if needs_path && options.store_path.is_none() {
+        return Err(Failure::usage(format!(
+            "the {choice} engine keeps its data on disk and needs --store-path: name a directory, as in --store-path ./data"
+        )));
+    }
+    Ok(choice)
+}
+
+fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
+    let durability = match said(options.durability, "durability")? {
+        DurabilityName::None => Durability::None,
+        DurabilityName::Always => Durability::Always,
+        DurabilityName::Interval => {
+            Durability::Interval { ms: said(options.durability_interval_ms, "durability-interval-ms")? }
+        }
+    };
+    if options.store_path.is_none() && durability != Durability::None {
+        return Err(Failure::usage(
+            "--durability: without --store-path there is nothing on disk that could survive; name a directory, or leave it out",
+        ));
+    }
+    Ok(Config {
+        store_path: options.store_path.clone(),
+        durability,
+        max_memory_bytes: said(options.max_memory, "max-memory")?.bytes(),
+        eviction: eviction(said(options.max_memory_policy, "max-memory-policy")?),
+        max_value_bytes,
+        snapshot_log_bytes: said(options.snapshot_log_bytes, "snapshot-log-bytes")?.0,
+        snapshot_interval: Duration::from_secs(said(
+            options.snapshot_interval_seconds,
+            "snapshot-interval-seconds",
+        )?),
+        workers: said(options.threads, "threads")? as usize,
+    })
+}
+
+fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {
+    Ok(ServerConfig {
+        bind: said(options.bind.clone(), "bind")?,
+        resp_port: said(options.resp_port, "resp-port")?.number(),
+        http_port: said(options.port, "port")?.number(),
+        workers: said(options.threads, "threads")? as usize,
+        max_clients: said(options.max_clients, "max-clients")? as usize,
+        limits: Limits::for_values(max_value_bytes),
+        allowed_hosts: said(options.allowed_host.clone(), "allowed-host")?,
+        ..ServerConfig::default()
+    })
+}
+
+/// Binding where strangers are, without a password, is refused unless it was asked for by name.
+fn refuse_strangers(options: &Options, has_password: bool) -> Outcome {
+    if has_password || options.insecure_no_auth == Some(true) {
+        return Ok(());
+    }
+    let is_open = |address: &&IpAddr| !address.to_canonical().is_loopback();
+    match options.bind.iter().flatten().find(is_open) {
+        None => Ok(()),
+        Some(address) => Err(Failure::usage(format!(
+            "--bind {address} lets other machines in, and there is no password: give --password-file, or --insecure-no-auth if everyone who can reach it may read and change everything"
+        ))),
+    }
+}
+
+fn eviction(policy: PolicyName) -> Eviction {
+    match policy {
+        PolicyName::NoEviction => Eviction::None,
+        PolicyName::AllKeysLru => Eviction::AllKeysLru,
+        PolicyName::AllKeysLfu => Eviction::AllKeysLfu,
+        PolicyName::AllKeysRandom => Eviction::AllKeysRandom,
+        PolicyName::VolatileLru => Eviction::VolatileLru,
+        PolicyName::VolatileLfu => Eviction::VolatileLfu,
+        PolicyName::VolatileRandom => Eviction::VolatileRandom,
+        PolicyName::VolatileTtl => Eviction::VolatileTtl,
+    }
+}
+
+/// An option that has a default, and so was said by someone.
+fn said<T>(option: Option<T>, name: impl fmt::Display) -> Outcome<T> {
+    option.ok_or_else(|| Failure::usage(format!("--{name} has no value")))
+}
