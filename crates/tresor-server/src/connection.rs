@@ -7,8 +7,7 @@
 //! suspends between the read and the write.
 
 use std::{
-    future::poll_fn,
-    io,
+    future::{Future, poll_fn},
     net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
@@ -21,73 +20,53 @@ use tokio::{
     task::yield_now,
 };
 use tresor::{
-    Error, ErrorKind,
-    engine::{Engine, Eventual, Sequence},
-    reply::{ReplyWriter, RespWriter},
+    Error,
+    command::{Command, Flag},
+    reply::ReplyWriter,
     session::Session,
 };
 
 use crate::{
     limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits, POOLED_BUFFER_BYTES},
+    link::{Closed, Held, Link},
     protocol::{Decoded, Decoder, ProtocolError, RequestBounds, Words},
-    sending::{output, send_all},
     worker::{Doing, Seat},
 };
 
 /// The most neighbouring GETs that are read with one engine call.
 const GETS: usize = 32;
 
-/// Why a connection ends. Nobody needs to know but the log at debug level.
-#[derive(Debug)]
-pub(crate) enum Closed {
-    /// The client went away, or its socket failed.
-    Gone,
-    /// It asked to go, or was told to.
-    Dismissed,
-    /// It broke the protocol or a limit.
-    Refused,
-}
-
-impl From<io::Error> for Closed {
-    fn from(_: io::Error) -> Self {
-        Self::Gone
-    }
-}
-
 /// Serves one client until it goes or has to go.
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
-    let session = seat.worker.database.session(seat.worker.number);
-    let mut connection = Connection {
-        stream,
-        session,
-        reply: ReplyWriter::Resp(RespWriter::default()),
-        decoder: Decoder::default(),
-        rest: Vec::new(),
-        target: 0,
-        held: 0,
-        seat,
-    };
     poll_fn(|context| {
-        connection.seat.presence.wakes(context.waker());
+        seat.presence.wakes(context.waker());
         Poll::Ready(())
     })
     .await;
+    let mut connection = Connection {
+        session: seat.worker.database.session(seat.worker.number),
+        held: Held::new(2, seat.worker.limits.output_bytes),
+        decoder: Decoder::default(),
+        rest: Vec::new(),
+        target: 0,
+        suspends: false,
+        link: Link { stream, seat },
+    };
     let closed = connection.run().await;
     tracing::debug!(%peer, ?closed, "connection closed");
 }
 
 struct Connection {
-    stream: TcpStream,
+    link: Link,
     session: Session,
-    reply: ReplyWriter,
+    held: Held,
     decoder: Decoder,
     /// The beginning of a request that is incomplete.
     rest: Vec<u8>,
     /// How many bytes `rest` needs to have before decoding it again can lead anywhere.
     target: usize,
-    /// Replies in `reply`.
-    held: usize,
-    seat: Seat,
+    /// Whether a command of this client was seen to wait: then what was there before it goes out first.
+    suspends: bool,
 }
 
 /// What was read, with what was left of the read before.
@@ -135,7 +114,7 @@ impl Connection {
     }
 
     fn limits(&self) -> &Limits {
-        let worker = &self.seat.worker;
+        let worker = &self.link.seat.worker;
         if self.session.authenticated() { &worker.limits } else { &worker.limits_before_authentication }
     }
 
@@ -152,16 +131,16 @@ impl Connection {
     /// Reads once; for a long request until it can be whole.
     #[inline]
     async fn receive(&mut self) -> Result<Input, Closed> {
-        self.seat.presence.doing(Doing::Reading);
+        self.link.seat.presence.doing(Doing::Reading);
         let input = poll_fn(|context| {
-            if self.seat.presence.doomed() {
+            if self.link.seat.presence.doomed() {
                 return Poll::Ready(Err(Closed::Dismissed));
             }
             if self.target > POOLED_BUFFER_BYTES { self.poll_own(context) } else { self.poll_pooled(context) }
         })
         .await;
-        self.seat.presence.doing(Doing::Executing);
-        self.seat.worker.saw(&self.seat.presence);
+        self.link.seat.presence.doing(Doing::Executing);
+        self.link.seat.worker.saw(&self.link.seat.presence);
         input
     }
 
@@ -169,10 +148,10 @@ impl Connection {
     #[inline]
     fn poll_pooled(&mut self, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
         let kept = self.rest.len();
-        let buffers = &self.seat.worker.buffers;
+        let buffers = &self.link.seat.worker.buffers;
         let mut buffer = buffers.take_input();
         let mut unread = ReadBuf::new(&mut buffer[kept..]);
-        let result = Pin::new(&mut self.stream).poll_read(context, &mut unread);
+        let result = Pin::new(&mut self.link.stream).poll_read(context, &mut unread);
         let read = unread.filled().len();
         match result {
             Poll::Ready(Ok(())) if read > 0 => {
@@ -198,10 +177,10 @@ impl Connection {
                 let missing = self.target - self.rest.len();
                 self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
             }
-            if ready!(pin!(self.stream.read_buf(&mut self.rest)).poll(context))? == 0 {
+            if ready!(pin!(self.link.stream.read_buf(&mut self.rest)).poll(context))? == 0 {
                 return Poll::Ready(Err(Closed::Gone));
             }
-            self.seat.worker.saw(&self.seat.presence);
+            self.link.seat.worker.saw(&self.link.seat.presence);
         }
         Poll::Ready(Ok(Input::Own(std::mem::take(&mut self.rest))))
     }
@@ -216,7 +195,7 @@ impl Connection {
                 } else if self.rest.capacity() > 0 {
                     self.rest = Vec::new();
                 }
-                self.seat.worker.buffers.give_input(buffer);
+                self.link.seat.worker.buffers.give_input(buffer);
             }
             Input::Own(mut bytes) => {
                 bytes.drain(..consumed);
@@ -231,19 +210,20 @@ impl Connection {
     async fn process(&mut self, input: &[u8]) -> Result<usize, Closed> {
         let mut at = 0;
         loop {
-            *output(&mut self.reply).buffer() = self.seat.worker.buffers.take_output();
+            *self.held.output().buffer() = self.link.seat.worker.buffers.take_output();
             self.session.enter().await;
             let batch = self.execute_batch(input, &mut at).await;
             self.session.leave();
-            self.send().await?;
+            let batch = batch?;
+            self.link.send(&mut self.held, self.session.highest()).await?;
+            let buffer = std::mem::take(self.held.output().buffer());
+            self.link.seat.worker.buffers.give_output(buffer);
             match batch {
                 Batch::Drained(more) => {
                     self.target = input.len() - at + more;
-                    if self.target > self.limits().input_bytes {
-                        tracing::warn!(
-                            bytes = self.target,
-                            "closing a client whose request is over the input limit"
-                        );
+                    let limit = self.limits().input_bytes;
+                    if self.target > limit {
+                        tracing::warn!(limit, "closing a client over its input limit");
                         return Err(Closed::Refused);
                     }
                     return Ok(at);
@@ -256,7 +236,7 @@ impl Connection {
 
     /// Executes requests from `at` on until the input or the batch's share is used up.
     #[inline]
-    async fn execute_batch(&mut self, input: &[u8], at: &mut usize) -> Batch {
+    async fn execute_batch(&mut self, input: &[u8], at: &mut usize) -> Result<Batch, Closed> {
         let mut words = Words::new();
         let mut gets = SmallVec::<[&[u8]; GETS]>::new();
         for _ in 0..BATCH_COMMANDS {
@@ -272,27 +252,27 @@ impl Connection {
                     if gets.len() < GETS {
                         continue;
                     }
-                    self.execute_gets(&mut gets).await;
+                    self.execute_gets(&mut gets).await?;
                 } else {
-                    self.execute_gets(&mut gets).await;
-                    self.execute(&words).await;
+                    self.execute_gets(&mut gets).await?;
+                    self.execute(&words).await?;
                 }
             } else {
-                self.execute_gets(&mut gets).await;
-                match self.execute_other(decoded, at).await {
-                    Some(end) => return end,
+                self.execute_gets(&mut gets).await?;
+                match self.execute_other(decoded, at).await? {
+                    Some(end) => return Ok(end),
                     None => continue,
                 }
             }
             if self.session.closing() {
-                return Batch::Last(Closed::Dismissed);
+                return Ok(Batch::Last(Closed::Dismissed));
             }
-            if self.reply.pending_bytes() >= BATCH_OUTPUT_BYTES {
-                return Batch::Full;
+            if self.held.reply.pending_bytes() >= BATCH_OUTPUT_BYTES {
+                return Ok(Batch::Full);
             }
         }
-        self.execute_gets(&mut gets).await;
-        Batch::Full
+        self.execute_gets(&mut gets).await?;
+        Ok(Batch::Full)
     }
 
     /// Whatever is not an array of words: inline requests, the input's end, and errors.
@@ -301,8 +281,8 @@ impl Connection {
         &mut self,
         decoded: Result<Decoded, ProtocolError>,
         at: &mut usize,
-    ) -> Option<Batch> {
-        match decoded {
+    ) -> Result<Option<Batch>, Closed> {
+        Ok(match decoded {
             Ok(Decoded::More(bytes)) => Some(Batch::Drained(bytes)),
             Ok(Decoded::Nothing(bytes) | Decoded::Array(bytes)) => {
                 *at += bytes;
@@ -311,83 +291,135 @@ impl Connection {
             Ok(Decoded::Inline(bytes, owned)) => {
                 *at += bytes;
                 let words: Words<'_> = owned.iter().map(Vec::as_slice).collect();
-                self.execute(&words).await;
+                self.execute(&words).await?;
                 self.session.closing().then_some(Batch::Last(Closed::Dismissed))
             }
             Err(ProtocolError::Http) => Some(Batch::Last(Closed::Refused)),
             Err(error) => {
-                self.held += 1;
-                self.reply.error(&Error::invalid(error.to_string()));
+                self.held.error(&Error::invalid(error.to_string()));
                 Some(Batch::Last(Closed::Refused))
             }
-        }
+        })
     }
 
     #[inline]
-    async fn execute_gets(&mut self, keys: &mut SmallVec<[&[u8]; GETS]>) {
+    async fn execute_gets(&mut self, keys: &mut SmallVec<[&[u8]; GETS]>) -> Result<(), Closed> {
         if keys.is_empty() {
-            return;
+            return Ok(());
         }
-        self.held += keys.len();
-        self.session.execute_gets(keys, &mut self.reply).await;
+        let result = self.perform(Work::Gets(keys)).await;
         keys.clear();
+        result
     }
 
     #[inline]
-    async fn execute(&mut self, words: &[&[u8]]) {
-        self.held += 1;
+    async fn execute(&mut self, words: &[&[u8]]) -> Result<(), Closed> {
         match self.session.prepare(words) {
-            Ok(command) => self.session.execute(command, &mut self.reply).await,
-            Err(error) => self.reply.error(&error),
+            Ok(command) => self.perform(Work::Command(command)).await,
+            Err(error) => {
+                self.held.error(&error);
+                Ok(())
+            }
         }
     }
 
-    /// Sends the replies once what they tell of is durable.
+    /// Executes; an error means that the client is gone.
     #[inline]
-    async fn send(&mut self) -> Result<(), Closed> {
-        let held = std::mem::take(&mut self.held);
-        if self.reply.pending_bytes() > 0 {
-            if let Err(error) = durable(&**self.seat.worker.database.engine(), self.session.highest()).await {
-                self.retract(held, &error);
-            }
-            let limit = self.limits().output_bytes;
-            if self.reply.pending_bytes() > limit {
-                tracing::warn!(
-                    bytes = self.reply.pending_bytes(),
-                    "closing a client whose replies are over the output limit"
-                );
-                return Err(Closed::Refused);
-            }
-            send_all(&self.stream, output(&mut self.reply), &self.seat).await?;
+    async fn perform(&mut self, work: Work<'_>) -> Result<(), Closed> {
+        if self.held.replies > 0 && (self.suspends || work.waits()) {
+            return self.perform_apart(work).await;
         }
-        let buffer = std::mem::take(output(&mut self.reply).buffer());
-        output(&mut self.reply).clear(0);
-        self.seat.worker.buffers.give_output(buffer);
+        self.held.replies += work.replies();
+        let suspends = &mut self.suspends;
+        let mut execution = pin!(work.run(&mut self.session, &mut self.held.reply));
+        poll_fn(|context| {
+            let poll = execution.as_mut().poll(context);
+            *suspends |= poll.is_pending();
+            poll
+        })
+        .await;
         Ok(())
     }
 
-    /// Replaces all replies that are held by the error that keeps them from being true.
+    /// Executes what may wait: while it does, the replies before it go out.
     #[cold]
-    fn retract(&mut self, held: usize, error: &Error) {
-        output(&mut self.reply).clear(0);
-        for _ in 0..held {
-            self.reply.error(error);
+    async fn perform_apart(&mut self, work: Work<'_>) -> Result<(), Closed> {
+        let mut apart = Held::new(self.held.reply.protocol(), self.link.seat.worker.limits.output_bytes);
+        let result = {
+            let highest = self.session.highest();
+            let mut sending = Sending { future: pin!(self.link.send(&mut self.held, highest)), state: None };
+            let mut execution = Box::pin(work.run(&mut self.session, &mut apart.reply));
+            poll_fn(|context| {
+                let poll = execution.as_mut().poll(context);
+                if poll.is_pending() {
+                    sending.poll(context);
+                }
+                poll
+            })
+            .await;
+            drop(execution);
+            match sending.state {
+                None => Ok(()),
+                Some(Poll::Ready(result)) => result,
+                Some(Poll::Pending) => {
+                    // A client that is slow to read must not keep a gate.
+                    self.session.leave();
+                    let result = sending.future.await;
+                    self.session.enter().await;
+                    result
+                }
+            }
+        };
+        self.held.reply.set_protocol(apart.reply.protocol());
+        self.held.output().append(std::mem::take(apart.output()));
+        self.held.replies += work.replies();
+        result
+    }
+}
+
+/// What is executed in one go.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Command(Command<'a>),
+    /// Keys of neighbouring plain GETs.
+    Gets(&'a [&'a [u8]]),
+}
+
+impl Work<'_> {
+    #[inline]
+    fn replies(self) -> usize {
+        match self {
+            Self::Command(_) => 1,
+            Self::Gets(keys) => keys.len(),
         }
-        if error.kind() == ErrorKind::Poisoned {
-            self.seat.worker.stopper.fail(error.again());
+    }
+
+    /// Whether it waits for others whatever the engine.
+    #[inline]
+    fn waits(self) -> bool {
+        matches!(self, Self::Command(command) if command.row.has(Flag::AllGates))
+    }
+
+    #[inline]
+    async fn run(self, session: &mut Session, reply: &mut ReplyWriter) {
+        match self {
+            Self::Command(command) => session.execute(command, reply).await,
+            Self::Gets(keys) => session.execute_gets(keys, reply).await,
         }
     }
 }
 
-/// Answers when everything up to `highest` is durable. Lets the connections that have input append
-/// theirs first, so that all of them share one fsync.
-#[inline]
-async fn durable(engine: &dyn Engine, highest: Sequence) -> tresor::Result<()> {
-    match engine.durable(highest) {
-        Eventual::Now(result) => result,
-        later => {
-            yield_now().await;
-            later.await
+/// Replies on their way out while something else is executed.
+struct Sending<F> {
+    future: F,
+    /// `None` before the first poll: nothing was sent, and all is still held.
+    state: Option<Poll<Result<(), Closed>>>,
+}
+
+impl<F: Future<Output = Result<(), Closed>> + Unpin> Sending<F> {
+    fn poll(&mut self, context: &mut Context<'_>) {
+        if !matches!(self.state, Some(Poll::Ready(_))) {
+            self.state = Some(Pin::new(&mut self.future).poll(context));
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tresor::{Error, ErrorKind, Result};
 
 use crate::{
-    sending::refuse,
+    link::refuse,
     stop::Stopper,
     worker::{Arrival, Door, Place},
 };

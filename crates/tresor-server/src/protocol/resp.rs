@@ -38,7 +38,7 @@ pub enum Decoded {
     Inline(usize, Vec<Vec<u8>>),
     /// So many bytes that ask for nothing.
     Nothing(usize),
-    /// A request that needs at least so many more bytes.
+    /// Nothing can be said before so many more bytes.
     More(usize),
 }
 
@@ -122,7 +122,7 @@ impl Decoder {
     ) -> Result<Decoded, ProtocolError> {
         let (length, mut at) = match number(input, 1) {
             Number::Is(length, after) => (length, after),
-            Number::More(bytes) => return Ok(Decoded::More(bytes)),
+            Number::More => return Ok(Decoded::More(1)),
             Number::Invalid => return Err(ProtocolError::ArrayLength),
         };
         if length <= 0 {
@@ -171,7 +171,7 @@ impl Decoder {
     }
 }
 
-/// Takes words until none is missing; answers how many more bytes that needs at least, 0 for done.
+/// Takes words until none is missing; answers before how many more bytes nothing can be said, 0 for done.
 #[inline]
 fn take_words(
     input: &[u8],
@@ -184,11 +184,11 @@ fn take_words(
         match input.get(*at) {
             Some(b'$') => {}
             Some(other) => return Err(ProtocolError::ExpectedWord(*other)),
-            None => return Ok(4), // "$0\r\n" at least
+            None => return Ok(1),
         }
         let (length, from) = match number(input, *at + 1) {
             Number::Is(length, after) => (length, after),
-            Number::More(bytes) => return Ok(bytes),
+            Number::More => return Ok(1),
             Number::Invalid => return Err(ProtocolError::WordLength),
         };
         let length = usize::try_from(length).map_err(|_| ProtocolError::WordLength)?;
@@ -213,7 +213,7 @@ fn take_words(
 enum Number {
     /// The number, and where what follows its line begins.
     Is(i64, usize),
-    More(usize),
+    More,
     Invalid,
 }
 
@@ -238,11 +238,11 @@ fn number(input: &[u8], from: usize) -> Number {
             }
             Some(b'\r') if at > first && !(negative && value == 0) => break,
             Some(_) => return Number::Invalid,
-            None => return Number::More(2),
+            None => return Number::More,
         }
     }
     if at + 2 > input.len() {
-        return Number::More(1);
+        return Number::More;
     }
     Number::Is(if negative { -value } else { value }, at + 2)
 }

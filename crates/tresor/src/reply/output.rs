@@ -5,15 +5,58 @@ use bytes::Bytes;
 use super::Mark;
 
 /// Output in order: plain bytes with reference-counted pieces at marked offsets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
     bytes: Vec<u8>,
     /// Offset in `bytes` before which the piece goes; ascending.
     shared: Vec<(usize, Bytes)>,
     shared_bytes: usize,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), shared: Vec::new(), shared_bytes: 0, limit: usize::MAX, overflowed: false }
+    }
 }
 
 impl Output {
+    /// Sets how many bytes may wait here. Whoever goes over loses them all: its client is of no use
+    /// any more, and the memory is.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Whether bytes were lost.
+    #[inline]
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Drops everything if that is more than the limit. Before each reply, which may go over by itself.
+    #[inline]
+    pub(crate) fn check_limit(&mut self) {
+        if self.len() > self.limit {
+            self.overflow();
+        }
+    }
+
+    #[cold]
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.clear(0);
+    }
+
+    /// Moves what another has to the end of this one.
+    pub fn append(&mut self, mut other: Self) {
+        let before = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        self.shared.extend(other.shared.into_iter().map(|(at, piece)| (before + at, piece)));
+        self.shared_bytes += other.shared_bytes;
+        self.overflowed |= other.overflowed;
+    }
+
     /// The buffer to append to.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
@@ -73,6 +116,8 @@ impl Output {
 
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
-        self.shared_bytes -= self.shared.drain(mark.shared..).map(|(_, piece)| piece.len()).sum::<usize>();
+        // After an overflow there may be less than at the mark.
+        let from = mark.shared.min(self.shared.len());
+        self.shared_bytes -= self.shared.drain(from..).map(|(_, piece)| piece.len()).sum::<usize>();
     }
 }

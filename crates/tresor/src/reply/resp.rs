@@ -57,6 +57,7 @@ impl RespWriter {
     fn head(&mut self, kind: u8, number: impl itoa::Integer) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
+        self.output.check_limit();
         let buffer = self.output.buffer();
         buffer.reserve(digits.len() + 3);
         buffer.push(kind);

@@ -1,0 +1,187 @@
+//! The way back to a client: held until it is true, then sent with one system call.
+//!
+//! Replies may tell of writes that no disk has yet. [`Link::send`] waits until the engine says that
+//! they are durable and only then lets them out; if that fails, nobody ever sees them. Where the
+//! socket takes all at once nothing suspends.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice, Write},
+};
+
+use smallvec::SmallVec;
+use tokio::{net::TcpStream, task::yield_now};
+use tresor::{
+    Error, ErrorKind,
+    engine::{Eventual, Sequence},
+    reply::{Output, ReplyWriter, RespWriter},
+};
+
+use crate::worker::{Doing, Door, Seat};
+
+/// Pieces of one vectored write.
+const PIECES: usize = 32;
+
+/// Why a connection ends. Nobody needs to know but the log at debug level.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// The client went away, or its socket failed.
+    Gone,
+    /// It asked to go, or was told to.
+    Dismissed,
+    /// It broke the protocol or a limit.
+    Refused,
+}
+
+impl From<io::Error> for Closed {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Replies that are not sent yet.
+pub(crate) struct Held {
+    pub(crate) reply: ReplyWriter,
+    /// How many they are.
+    pub(crate) replies: usize,
+}
+
+impl Held {
+    /// None yet, in a version of the protocol; whatever goes over `limit` bytes is dropped.
+    pub(crate) fn new(protocol: u8, limit: usize) -> Self {
+        let mut writer = RespWriter::default();
+        writer.set_protocol(protocol);
+        writer.output_mut().set_limit(limit);
+        Self { reply: ReplyWriter::Resp(writer), replies: 0 }
+    }
+
+    /// Their bytes.
+    #[inline]
+    pub(crate) fn output(&mut self) -> &mut Output {
+        match &mut self.reply {
+            ReplyWriter::Resp(writer) => writer.output_mut(),
+            ReplyWriter::Owned(_) => unreachable!("a connection writes the Redis protocol"),
+        }
+    }
+
+    /// Adds an error that answers a request.
+    pub(crate) fn error(&mut self, error: &Error) {
+        self.replies += 1;
+        self.reply.error(error);
+    }
+
+    /// Replaces all of them by the error that keeps them from being true.
+    #[cold]
+    fn retract(&mut self, error: &Error) {
+        self.output().clear(0);
+        for _ in 0..self.replies {
+            self.reply.error(error);
+        }
+    }
+}
+
+/// One client's socket and its seat at a worker.
+pub(crate) struct Link {
+    pub(crate) stream: TcpStream,
+    pub(crate) seat: Seat,
+}
+
+impl Link {
+    /// Sends what is held once everything up to `highest` is durable; nothing is held afterwards.
+    #[inline]
+    pub(crate) async fn send(&self, held: &mut Held, highest: Sequence) -> Result<(), Closed> {
+        if held.output().overflowed() {
+            tracing::warn!(
+                limit = self.seat.worker.limits.output_bytes,
+                "closing a client over its output limit"
+            );
+            return Err(Closed::Refused);
+        }
+        if !held.output().is_empty() {
+            if let Err(error) = self.durable(highest).await {
+                held.retract(&error);
+                if error.kind() == ErrorKind::Poisoned {
+                    self.seat.worker.stopper.fail(error);
+                }
+            }
+            self.send_all(held.output()).await?;
+            held.output().clear(usize::MAX);
+        }
+        held.replies = 0;
+        Ok(())
+    }
+
+    /// Answers when everything up to `highest` is durable. Lets the connections that have input append
+    /// theirs first, so that all of them share one fsync.
+    #[inline]
+    async fn durable(&self, highest: Sequence) -> tresor::Result<()> {
+        match self.seat.worker.database.engine().durable(highest) {
+            Eventual::Now(result) => result,
+            later => {
+                yield_now().await;
+                later.await
+            }
+        }
+    }
+
+    /// Sends everything. Stops with an error when the connection is cut while its client does not read.
+    #[inline]
+    async fn send_all(&self, output: &Output) -> io::Result<()> {
+        let length = output.len();
+        let mut sent = 0;
+        while sent < length {
+            match self.send_some(output, sent) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn send_some(&self, output: &Output, sent: usize) -> io::Result<usize> {
+        if let Some(bytes) = output.plain() {
+            return self.stream.try_write(&bytes[sent..]);
+        }
+        let mut skip = sent;
+        let rest = |piece| {
+            let piece: &[u8] = piece;
+            let skipped = skip.min(piece.len());
+            skip -= skipped;
+            (skipped < piece.len()).then(|| IoSlice::new(&piece[skipped..]))
+        };
+        let pieces: SmallVec<[IoSlice<'_>; PIECES]> = output.pieces().filter_map(rest).take(PIECES).collect();
+        self.stream.try_write_vectored(&pieces)
+    }
+
+    #[cold]
+    async fn writable(&self) -> io::Result<()> {
+        let Seat { presence, worker, .. } = &self.seat;
+        presence.doing(Doing::Sending);
+        let result = poll_fn(|context| {
+            if presence.cut() {
+                return std::task::Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            self.stream.poll_write_ready(context)
+        })
+        .await;
+        presence.doing(Doing::Executing);
+        worker.saw(presence);
+        result
+    }
+}
+
+/// Tells a client that there is no room for it.
+pub(crate) fn refuse(mut stream: &std::net::TcpStream, door: Door) {
+    match door {
+        Door::Resp => {
+            let mut held = Held::new(2, usize::MAX);
+            held.error(&Error::invalid("max number of clients reached"));
+            // A fresh socket has room for a line; if not, closing says it too.
+            let _ = stream.write(held.output().plain().unwrap_or_default());
+        }
+    }
+}
