@@ -73,6 +73,13 @@ impl StoreTime {
         latest
     }
 
+    /// The latest time that anyone has been told, without looking at the clock: what was absent then
+    /// is absent now.
+    #[inline]
+    pub fn latest_ms(&self) -> u64 {
+        self.latest_ms.load(Ordering::Relaxed)
+    }
+
     /// The clock behind it.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

@@ -1,10 +1,14 @@
 //! What a program puts into the store and gets back: bytes, and whether they are JSON text.
 //!
 //! A value is what the engine keeps and nothing more, so reading one copies its bytes once and looks
-//! at none of them; text, numbers and JSON are views that are made when asked for. The kind follows
-//! from the type that was put: strings and bytes are raw, numbers, booleans and JSON are json.
+//! at none of them; text, numbers and JSON are views that are made when asked for. Short values, the
+//! most common ones, stand in the value itself: reading them allocates nothing. The kind follows from
+//! the type that was put: strings and bytes are raw, numbers, booleans and JSON are json.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,16 +19,22 @@ use crate::{
 };
 
 /// A value: raw bytes or JSON text. Displays as text; bytes that are not UTF-8 show as `U+FFFD`.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Value {
-    bytes: Bytes,
-    kind: Kind,
+#[derive(Clone)]
+pub struct Value(Held);
+
+/// The longest value that stands in the value itself: what fits where the other form has its pointers.
+const INLINE_BYTES: usize = 37;
+
+#[derive(Clone)]
+enum Held {
+    Inline { kind: Kind, length: u8, bytes: [u8; INLINE_BYTES] },
+    Shared { kind: Kind, bytes: Bytes },
 }
 
 impl Value {
     /// Raw bytes.
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), kind: Kind::Raw }
+        Self(Held::Shared { kind: Kind::Raw, bytes: bytes.into() })
     }
 
     /// The JSON of anything that can be serialized; a string stays a JSON string, quotes included.
@@ -44,38 +54,60 @@ impl Value {
     }
 
     fn json_text(text: impl Into<Bytes>) -> Self {
-        Self { bytes: text.into(), kind: Kind::Json }
+        Self(Held::Shared { kind: Kind::Json, bytes: text.into() })
     }
 
-    /// What the engine shows, to keep.
+    #[inline]
+    fn copied(bytes: &[u8], kind: Kind) -> Self {
+        if bytes.len() > INLINE_BYTES {
+            return Self(Held::Shared { kind, bytes: Bytes::copy_from_slice(bytes) });
+        }
+        let mut inline = [0; INLINE_BYTES];
+        inline[..bytes.len()].copy_from_slice(bytes);
+        Self(Held::Inline { kind, length: bytes.len() as u8, bytes: inline })
+    }
+
+    /// What the engine shows, to keep: large values are shared with it, not copied.
     #[inline]
     pub(crate) fn kept(value: ValueRef<'_>, kind: Kind) -> Self {
-        Self { bytes: value.to_bytes(), kind }
+        match value {
+            ValueRef::Inline(bytes) => Self::copied(bytes, kind),
+            ValueRef::Shared(bytes) => Self(Held::Shared { kind, bytes: bytes.clone() }),
+        }
     }
 
     /// Whether it is raw or JSON.
     pub fn kind(&self) -> Kind {
-        self.kind
+        match self.0 {
+            Held::Inline { kind, .. } | Held::Shared { kind, .. } => kind,
+        }
     }
 
     /// The bytes as they are stored.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.0 {
+            Held::Inline { length, bytes, .. } => &bytes[..usize::from(*length)],
+            Held::Shared { bytes, .. } => bytes,
+        }
     }
 
-    /// The bytes as they are stored, without a copy.
+    /// The bytes as they are stored; long ones are not copied.
     pub fn into_bytes(self) -> Bytes {
-        self.bytes
+        match self.0 {
+            Held::Inline { .. } => Bytes::copy_from_slice(self.as_bytes()),
+            Held::Shared { bytes, .. } => bytes,
+        }
     }
 
     /// The text, if it is UTF-8; for JSON its source.
     pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.bytes).ok()
+        std::str::from_utf8(self.as_bytes()).ok()
     }
 
     /// The integer that it spells, raw or json, if it is one and fits: `-7`, but neither `+7` nor `07`.
     pub fn as_i64(&self) -> Option<i64> {
-        integer_of(&self.bytes)
+        integer_of(self.as_bytes())
     }
 
     /// The same for large positive integers.
@@ -98,8 +130,8 @@ impl Value {
     /// As JSON: json parsed, raw as a string. `None` for raw bytes that are not UTF-8, and for text
     /// of kind json that is none.
     pub fn as_json(&self) -> Option<serde_json::Value> {
-        match self.kind {
-            Kind::Json => serde_json::from_slice(&self.bytes).ok(),
+        match self.kind() {
+            Kind::Json => serde_json::from_slice(self.as_bytes()).ok(),
             _ => Some(self.as_str()?.into()),
         }
     }
@@ -107,13 +139,13 @@ impl Value {
     /// Reads it as `T`: json as it is; raw as a string or, where `T` is none, as the JSON that it
     /// spells (a counter that INCR made). [`Invalid`](crate::ErrorKind::Invalid) when it is no `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        if self.kind == Kind::Raw
+        if self.kind() == Kind::Raw
             && let Some(text) = self.as_str()
             && let Ok(value) = serde_json::from_value(text.into())
         {
             return Ok(value);
         }
-        serde_json::from_slice(&self.bytes).map_err(|error| {
+        serde_json::from_slice(self.as_bytes()).map_err(|error| {
             Error::invalid(format!("the value is no {}", std::any::type_name::<T>())).caused_by(error)
         })
     }
@@ -131,13 +163,28 @@ pub(crate) fn integer_of(bytes: &[u8]) -> Option<i64> {
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&String::from_utf8_lossy(&self.bytes))
+        f.pad(&String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}({self:?})", self.kind, self = self.bytes)
+        write!(f, "{:?}(\"{}\")", self.kind(), self.as_bytes().escape_ascii())
+    }
+}
+
+/// Equal bytes of an equal kind.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind(), self.as_bytes()) == (other.kind(), other.as_bytes())
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.kind(), self.as_bytes()).hash(state);
     }
 }
 
@@ -155,7 +202,7 @@ impl PartialEq<&str> for Value {
 
 impl AsRef<[u8]> for Value {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.as_bytes()
     }
 }
 
@@ -185,7 +232,7 @@ impl From<&String> for Value {
 
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
-        Self::raw(Bytes::copy_from_slice(bytes))
+        Self::copied(bytes, Kind::Raw)
     }
 }
 
@@ -209,7 +256,7 @@ impl From<Bytes> for Value {
 
 impl From<bool> for Value {
     fn from(yes: bool) -> Self {
-        Self::json_text(if yes { "true" } else { "false" })
+        Self::copied(if yes { b"true" } else { b"false" }, Kind::Json)
     }
 }
 
@@ -217,7 +264,7 @@ macro_rules! from_integers {
     ($($integer:ty),*) => {$(
         impl From<$integer> for Value {
             fn from(integer: $integer) -> Self {
-                Self::json_text(Bytes::copy_from_slice(itoa::Buffer::new().format(integer).as_bytes()))
+                Self::copied(itoa::Buffer::new().format(integer).as_bytes(), Kind::Json)
             }
         }
     )*};
@@ -234,7 +281,7 @@ macro_rules! from_floats {
                 if !float.is_finite() {
                     return Self::raw(float.to_string());
                 }
-                Self::json_text(Bytes::copy_from_slice(ryu::Buffer::new().format_finite(float).as_bytes()))
+                Self::copied(ryu::Buffer::new().format_finite(float).as_bytes(), Kind::Json)
             }
         }
     )*};
@@ -277,6 +324,18 @@ mod tests {
             assert_eq!((value.kind(), value.to_string().as_str()), (Kind::Json, text));
         }
         assert_eq!(Value::from(f64::NAN).kind(), Kind::Raw);
+    }
+
+    #[test]
+    fn short_and_long_values_are_alike_and_none_is_larger_than_its_pointers() {
+        assert_eq!(size_of::<Value>(), 40);
+        for length in [0, 1, 36, 37, 38, 1000] {
+            let bytes = vec![7; length];
+            let (copied, owned) = (Value::from(bytes.as_slice()), Value::from(bytes.clone()));
+            assert_eq!((&copied, copied.as_bytes()), (&owned, bytes.as_slice()));
+            assert_eq!((copied.into_bytes(), owned.into_bytes()), (bytes.clone().into(), bytes.into()));
+        }
+        assert_ne!(Value::from("30"), Value::from(30));
     }
 
     #[test]

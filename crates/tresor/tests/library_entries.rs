@@ -1,6 +1,10 @@
 //! The library's calls on entries, over an engine that answers at once and over one that answers later.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tresor::{Changes, Config, Database, Error, ErrorKind, Guard, Kind, PutOptions};
 use tresor_testkit::{LaterEngine, ModelEngine};
@@ -252,5 +256,21 @@ fn the_last_handle_closes_the_engine() -> tresor::Result<()> {
     drop(other);
     let again = Database::over(engine, Config::memory())?;
     assert_eq!(kind(again.get("k")), ErrorKind::Unavailable);
+    Ok(())
+}
+
+#[test]
+fn a_key_expires_under_someone_who_only_reads() -> tresor::Result<()> {
+    for store in stores() {
+        store.put_with("s", "x", PutOptions::new().expires_in(Duration::from_millis(20)))?;
+        let put = Instant::now();
+        while store.get("s")?.is_some() {
+            assert!(put.elapsed() < Duration::from_secs(10), "it does not expire");
+            thread::yield_now();
+        }
+        assert!(put.elapsed() >= Duration::from_millis(19), "it has expired too early");
+        assert_eq!(store.entry("s")?, None);
+        store.create("s", "y")?;
+    }
     Ok(())
 }
