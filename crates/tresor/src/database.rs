@@ -8,9 +8,14 @@ use std::sync::{
 use crate::{
     clock::{Clock, StoreTime, SystemClock},
     config::Config,
-    engine::{Engine, Status},
+    engine::{
+        Engine, Status,
+        memory::{MemoryEngine, MemoryLimit, MemoryOptions},
+    },
     error::Result,
+    files::{Files, SystemFiles},
     metrics::Metrics,
+    oplog::LogOptions,
     session::Session,
     settings::Settings,
     transaction::Gates,
@@ -24,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
+    pub(crate) memory_limit: Arc<MemoryLimit>,
     pub(crate) closed: AtomicBool,
 }
 
@@ -51,19 +57,49 @@ pub struct Database {
 }
 
 impl Database {
+    /// Opens the store that `config` describes: in memory, and with a path as it was left there.
+    pub fn open(config: Config) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let options = MemoryOptions {
+            limit: Arc::new(MemoryLimit::new(config.max_memory_bytes, config.eviction)),
+            snapshot_log_bytes: config.snapshot_log_bytes,
+            snapshot_interval: config.snapshot_interval,
+        };
+        let Some(path) = &config.store_path else {
+            let engine = MemoryEngine::volatile_at(&options, clock.clone())?;
+            return Ok(Self::assemble(engine, config, StoreTime::new(clock, 0), options.limit));
+        };
+        let log_options = LogOptions { durability: config.durability, ..LogOptions::default() };
+        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
+        let (engine, recovery) = MemoryEngine::open(&options, seams, path, log_options)?;
+        tracing::info!(path = %path.display(), ?recovery, "the store is open");
+        let time = StoreTime::new(clock, recovery.latest_time_ms);
+        Ok(Self::assemble(engine, config, time, options.limit))
+    }
+
     /// A database over an engine that was opened elsewhere.
     pub fn over(engine: Arc<dyn Engine>, config: Config) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Ok(Self::assemble(engine, config, StoreTime::new(clock, 0), Arc::default()))
+    }
+
+    fn assemble(
+        engine: Arc<dyn Engine>,
+        config: Config,
+        time: StoreTime,
+        memory_limit: Arc<MemoryLimit>,
+    ) -> Self {
         let core = Core {
             engine,
-            time: StoreTime::new(clock, 0),
+            time,
             gates: Gates::new(config.workers),
             metrics: Metrics::new(config.workers),
             settings: Settings::default(),
             config,
+            memory_limit,
             closed: AtomicBool::new(false),
         };
-        Ok(Self { core: Arc::new(core), number: 0 })
+        Self { core: Arc::new(core), number: 0 }
     }
 
     /// A session on `worker`'s gate and counters, with this handle's database selected.
@@ -71,6 +107,11 @@ impl Database {
         let mut session = Session::new(self.core.clone(), worker);
         session.select(self.number);
         session
+    }
+
+    /// The memory limit, to change it and to count buffers against it.
+    pub fn memory_limit(&self) -> &Arc<MemoryLimit> {
+        &self.core.memory_limit
     }
 
     /// The engine beneath, for front doors that stream or page by themselves.

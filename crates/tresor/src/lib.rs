@@ -21,6 +21,7 @@ mod settings;
 mod store;
 pub mod transaction;
 mod value;
+mod yield_now;
 
 pub use changes::Changes;
 pub use config::Config;

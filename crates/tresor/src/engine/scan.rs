@@ -90,6 +90,7 @@ pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub struct Page {
     arena: Vec<u8>,
     items: Vec<Item>,
+    shared_bytes: usize,
     database: u8,
     /// Where the next page begins; `None` when this was the last.
     pub next: Option<Position>,
@@ -126,7 +127,10 @@ impl Page {
                 self.arena.extend_from_slice(bytes);
                 (bytes.len(), None)
             }
-            (Content::Entries, ValueRef::Shared(bytes)) => (0, Some(bytes.clone())),
+            (Content::Entries, ValueRef::Shared(bytes)) => {
+                self.shared_bytes += bytes.len();
+                (0, Some(bytes.clone()))
+            }
         };
         self.items.push(Item {
             start,
@@ -152,8 +156,7 @@ impl Page {
 
     /// How many bytes of keys and values it holds, shared values included.
     pub fn bytes(&self) -> usize {
-        self.arena.len()
-            + self.items.iter().filter_map(|item| item.shared.as_ref()).map(Bytes::len).sum::<usize>()
+        self.arena.len() + self.shared_bytes
     }
 
     /// The entries in the order of the scan.

@@ -1,23 +1,237 @@
-//! The memory engine.
+//! The memory engine: sharded tables, an index by key while one is used, expiry, eviction, and with a
+//! path the op log and snapshots, so that it comes back as it was.
+//!
+//! One call goes: address (hash, shard) -> lock -> find -> guard -> step -> log -> apply. Every answer
+//! is there at once, except a write for which the log has no room, a save, and the first page of an
+//! ordered scan. `docs/decisions/0004-memory-engine.md` tells what was measured.
 
-/// What gives way when the memory limit is reached. Names are Redis's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Eviction {
-    /// Nothing: writes that need memory are refused.
-    #[default]
-    None,
-    /// The least recently used key of all.
-    AllKeysLru,
-    /// The least frequently used key of all.
-    AllKeysLfu,
-    /// Any key.
-    AllKeysRandom,
-    /// The least recently used key that has an expiry.
-    VolatileLru,
-    /// The least frequently used key that has an expiry.
-    VolatileLfu,
-    /// Any key that has an expiry.
-    VolatileRandom,
-    /// The key that expires first.
-    VolatileTtl,
+mod background;
+mod cursor;
+mod deadlines;
+mod entry;
+mod eviction;
+mod index;
+mod keyspace;
+mod read;
+mod shard;
+mod snapshot;
+mod step;
+mod store;
+mod table;
+mod write;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use self::{
+    background::{Background, Schedule},
+    store::Store,
+    table::Hasher,
+};
+use super::{
+    Batch, Capabilities, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence,
+    Status, Visit,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    error::{Error, ErrorKind, Result},
+    files::Files,
+    oplog::{Log, LogOptions, Recovery},
+};
+pub use eviction::{Eviction, MemoryLimit};
+
+/// What can be chosen about a memory engine.
+#[derive(Clone, Debug)]
+pub struct MemoryOptions {
+    /// The memory limit and what gives way to it; may change while the engine runs.
+    pub limit: Arc<MemoryLimit>,
+    /// A snapshot is taken when the log has grown by this many bytes since the last one.
+    pub snapshot_log_bytes: u64,
+    /// A snapshot is taken at the latest after this time, if anything has changed.
+    pub snapshot_interval: Duration,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self {
+            limit: Arc::default(),
+            snapshot_log_bytes: 256 * 1024 * 1024,
+            snapshot_interval: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Entries in memory.
+pub struct MemoryEngine {
+    store: Arc<Store>,
+    background: Background,
+    closed: AtomicBool,
+}
+
+impl MemoryEngine {
+    /// A store that ends with the process.
+    pub fn volatile(options: &MemoryOptions) -> Result<Arc<Self>> {
+        Self::volatile_at(options, Arc::new(SystemClock::new()))
+    }
+
+    /// The same with a clock of the caller's.
+    pub fn volatile_at(options: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let store = Store::new(options, random_hasher()?, random_word()?);
+        Self::start(store, clock, options)
+    }
+
+    /// A store whose log and snapshots are kept in `directory`, as they were left there.
+    pub fn open(
+        options: &MemoryOptions,
+        (files, clock): (Arc<dyn Files>, Arc<dyn Clock>),
+        directory: &Path,
+        log_options: LogOptions,
+    ) -> Result<(Arc<Self>, Recovery)> {
+        let mut store = Store::new(options, random_hasher()?, 0);
+        let (log, recovery) = Log::open(files, clock.clone(), directory, log_options, &mut |replayed| {
+            snapshot::replay(&store, replayed)
+        })?;
+        store.store_id = recovery.store_id;
+        store.log = Some(log);
+        Ok((Self::start(store, clock, options)?, recovery))
+    }
+
+    fn start(store: Store, clock: Arc<dyn Clock>, options: &MemoryOptions) -> Result<Arc<Self>> {
+        let store = Arc::new(store);
+        let schedule =
+            Schedule { log_bytes: options.snapshot_log_bytes, interval: options.snapshot_interval };
+        let background = Background::start(store.clone(), clock, schedule)?;
+        Ok(Arc::new(Self { store, background, closed: AtomicBool::new(false) }))
+    }
+
+    fn close_now(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.store.set_closed();
+        self.background.stop();
+        let Some(log) = &self.store.log else { return Ok(()) };
+        // The log has everything already: a failed snapshot makes the next start slower, no more.
+        let status = log.status();
+        if status.latest > status.last_snapshot
+            && status.poison.is_none()
+            && let Err(error) = snapshot::take(&self.store, &AtomicBool::new(false), 0)
+        {
+            tracing::warn!(%error, "no snapshot was taken at the end; the log has every change");
+        }
+        log.close()
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            name: "memory",
+            atomic_batches: true,
+            guards: true,
+            ordered: true,
+            swap: true,
+            durable: self.store.log.is_some(),
+        }
+    }
+
+    #[inline]
+    fn read<'a>(
+        &'a self,
+        keys: &'a [KeyRef<'a>],
+        isolation: Isolation,
+        now_ms: u64,
+        visit: &'a mut Visit<'_>,
+    ) -> Eventual<'a, Seen> {
+        Eventual::Now(
+            self.store.check_open().map(|()| read::read(&self.store, keys, isolation, now_ms, visit)),
+        )
+    }
+
+    fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page> {
+        match self.store.check_open() {
+            Ok(()) => read::scan(&self.store, scan, now_ms),
+            Err(error) => Eventual::Now(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
+        match self.store.check_open() {
+            Ok(()) => write::write(&self.store, batch.changes, now_ms),
+            Err(error) => Eventual::Now(Err(error)),
+        }
+    }
+
+    fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
+        write::update(&self.store, key, now_ms, edit)
+    }
+
+    #[inline]
+    fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {
+        match &self.store.log {
+            Some(log) => log.durable(upto),
+            None => Eventual::Now(Ok(())),
+        }
+    }
+
+    fn status(&self) -> Eventual<'_, Status> {
+        let store = &self.store;
+        let mut status = Status {
+            sequence: store.latest(),
+            expired: store.expired.load(Ordering::Relaxed),
+            evicted: store.evicted.load(Ordering::Relaxed),
+            log: store.log.as_ref().map(|log| log.status()),
+            store_id: store.store_id,
+            ..Status::default()
+        };
+        for (database, physical) in store.mapping().into_iter().enumerate() {
+            let Some(keyspace) = store.existing(physical) else { continue };
+            let figures = keyspace.figures();
+            status.keys[database] = figures.keys;
+            status.expiring[database] = figures.expiring;
+            status.data_bytes += figures.bytes;
+        }
+        Eventual::Now(Ok(status))
+    }
+
+    fn save(&self) -> Eventual<'_, ()> {
+        if self.store.log.is_none() {
+            return Eventual::Now(Err(Error::new(
+                ErrorKind::Unsupported,
+                "there is nowhere to save to: start with --store-path",
+            )));
+        }
+        Eventual::later(self.background.save())
+    }
+
+    fn close(&self) -> Eventual<'_, ()> {
+        Eventual::Now(self.close_now())
+    }
+}
+
+impl Drop for MemoryEngine {
+    fn drop(&mut self) {
+        if let Err(error) = self.close_now() {
+            tracing::error!(%error, "closing the memory engine failed");
+        }
+    }
+}
+
+fn random_word() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system gives no random numbers").caused_by(error)
+    })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn random_hasher() -> Result<Hasher> {
+    Ok(Hasher::new(random_word()?, random_word()?))
 }

@@ -1,0 +1,250 @@
+//! The engine's two threads: one that sweeps, one that saves.
+//!
+//! The sweep gives memory back: entries that have expired, tables that were emptied, an index that
+//! nobody uses. It looks only at shards that are due and holds one shard's lock for a bounded number
+//! of removals. Saving has its own thread at low priority, because a snapshot may take seconds and
+//! must not make the sweep, or a client, wait. Both end, and are joined, when the engine closes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    keyspace::{Keyspace, SHARDS},
+    snapshot,
+    store::Store,
+};
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    oplog::Refused,
+};
+
+/// Between two looks for expired entries.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// Entries removed under one shard's lock before others get it.
+const REMOVALS: usize = 64;
+
+/// When snapshots are taken by themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    pub(super) log_bytes: u64,
+    pub(super) interval: Duration,
+}
+
+/// The threads, and how to talk to them.
+pub(super) struct Background {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    saves: Mutex<Saves>,
+    save_wanted: Condvar,
+    stop: AtomicBool,
+    sweep: Mutex<()>,
+    stop_sweep: Condvar,
+}
+
+/// Saves asked for and done, by number.
+#[derive(Default)]
+struct Saves {
+    wanted: u64,
+    done: u64,
+    failure: Option<(u64, Error)>,
+    waiting: Vec<Waker>,
+}
+
+impl Background {
+    /// Starts the sweep, and with a log the thread that saves on request and on `schedule`.
+    pub(super) fn start(store: Arc<Store>, clock: Arc<dyn Clock>, schedule: Schedule) -> Result<Self> {
+        let saving = store.log.is_some();
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            saves: Mutex::default(),
+            save_wanted: Condvar::new(),
+            stop: AtomicBool::new(false),
+            sweep: Mutex::new(()),
+            stop_sweep: Condvar::new(),
+        });
+        let background = Self { shared: shared.clone(), threads: Mutex::default() };
+        let sweeper = shared.clone();
+        background.spawn("tresor-sweep", move || sweeper.sweep())?;
+        if saving {
+            background.spawn("tresor-save", move || shared.save(schedule))?;
+        }
+        Ok(background)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("cannot start the thread {name}")).caused_by(error)
+        })?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Asks for a snapshot of everything that is there now, and answers when it is on disk.
+    pub(super) async fn save(&self) -> Result<()> {
+        let number = {
+            let mut saves = self.shared.saves.lock();
+            saves.wanted += 1;
+            saves.wanted
+        };
+        self.shared.save_wanted.notify_one();
+        std::future::poll_fn(|context| {
+            let mut saves = self.shared.saves.lock();
+            if saves.done >= number {
+                return Poll::Ready(match &saves.failure {
+                    Some((failed, error)) if *failed >= number => Err(error.again()),
+                    _ => Ok(()),
+                });
+            }
+            if self.shared.stop.load(Ordering::Acquire) {
+                return Poll::Ready(Err(Error::new(ErrorKind::Unavailable, "the store is closing")));
+            }
+            saves.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ends the threads and waits for them.
+    pub(super) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        // Under the locks, so that a thread between its look and its wait does not miss this.
+        drop(self.shared.sweep.lock());
+        self.shared.stop_sweep.notify_all();
+        drop(self.shared.saves.lock());
+        self.shared.save_wanted.notify_all();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of the memory engine panicked");
+            }
+        }
+        let waiting = std::mem::take(&mut self.shared.saves.lock().waiting);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn sweep(&self) {
+        let mut pause = self.sweep.lock();
+        while !self.stopped() {
+            self.stop_sweep.wait_for(&mut pause, SWEEP_EVERY);
+            let now_ms = self.clock.now_ms();
+            for (physical, keyspace) in self.store.all() {
+                for number in 0..SHARDS {
+                    if self.stopped() {
+                        return;
+                    }
+                    if keyspace.is_due(number, now_ms) {
+                        self.sweep_shard((physical, number), keyspace, now_ms);
+                    }
+                }
+                keyspace.index.drop_idle(now_ms);
+            }
+            // One table at a time, so that the lock is free while entries are dropped.
+            loop {
+                let table = self.store.garbage.lock().pop();
+                if table.is_none() || self.stopped() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Removes what has expired in a shard, a bounded number under each hold of its lock.
+    fn sweep_shard(&self, place: (u8, usize), keyspace: &Keyspace, now_ms: u64) {
+        loop {
+            let mut shard = keyspace.lock(place.1);
+            for _ in 0..REMOVALS {
+                let Some(expired) = shard.next_expired(now_ms) else {
+                    keyspace.note_due(place.1, &shard);
+                    return;
+                };
+                match self.store.remove(place, &mut shard, expired, now_ms) {
+                    Ok(()) => self.store.expired.fetch_add(1, Ordering::Relaxed),
+                    // The log has no room: the entry stays, absent to readers, until the next sweep.
+                    Err(Refused::NoRoom { .. } | Refused::Failed(_)) => return,
+                };
+            }
+        }
+    }
+
+    fn save(&self, schedule: Schedule) {
+        snapshot::lower_priority();
+        let mut last_ns = self.clock.monotonic_ns();
+        let mut last_bytes = 0;
+        loop {
+            let wanted = {
+                let mut saves = self.saves.lock();
+                if saves.wanted == saves.done && !self.stopped() {
+                    self.save_wanted.wait_for(&mut saves, Duration::from_secs(1));
+                }
+                if self.stopped() {
+                    return;
+                }
+                saves.wanted
+            };
+            let asked = wanted > self.saves.lock().done;
+            if !asked && !self.is_scheduled(schedule, last_ns, last_bytes) {
+                continue;
+            }
+            let result = snapshot::take(&self.store, &self.stop, self.clock.now_ms());
+            last_ns = self.clock.monotonic_ns();
+            last_bytes = self.written_bytes();
+            if let Err(error) = &result {
+                tracing::error!(%error, "the snapshot failed; the log still has every change");
+            }
+            self.finish(wanted, result);
+        }
+    }
+
+    fn finish(&self, wanted: u64, result: Result<()>) {
+        let waiting = {
+            let mut saves = self.saves.lock();
+            saves.done = saves.done.max(wanted);
+            if let Err(error) = result {
+                saves.failure = Some((wanted, error));
+            }
+            std::mem::take(&mut saves.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn written_bytes(&self) -> u64 {
+        self.store.log.as_ref().map_or(0, |log| log.status().written_bytes)
+    }
+
+    fn is_scheduled(&self, schedule: Schedule, last_ns: u64, last_bytes: u64) -> bool {
+        let Some(log) = &self.store.log else { return false };
+        let status = log.status();
+        let elapsed = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(last_ns));
+        status.latest > status.last_snapshot
+            && (status.written_bytes.saturating_sub(last_bytes) >= schedule.log_bytes
+                || elapsed >= schedule.interval)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

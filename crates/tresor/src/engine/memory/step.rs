@@ -1,0 +1,132 @@
+//! From what a caller wants to what will be done: a change against the entry as it is becomes a step.
+//!
+//! A step is physical and complete: it is logged first and applied after, and doing it again leads
+//! to the same entry. No step means that the change has nothing to do.
+
+use std::borrow::Cow;
+
+use super::shard::patched;
+use crate::{
+    engine::{Change, Edited, EntryRef, Expires, Guard, KeyRef, Kind},
+    error::{Error, ErrorKind, Result},
+    oplog::Logged,
+};
+
+/// The largest value that the engine takes, whatever the configured limit: a log record must hold it.
+const MAX_VALUE_BYTES: usize = (1 << 30) - (1 << 20);
+
+/// What will be done to one entry.
+#[derive(Clone, Debug)]
+pub(super) enum Step<'a> {
+    Put { value: Cow<'a, [u8]>, kind: Kind, expires_at_ms: Option<u64> },
+    Patch { offset: usize, bytes: Cow<'a, [u8]> },
+    Expire(Option<u64>),
+    Delete,
+}
+
+impl<'a> Step<'a> {
+    /// What a change of one entry does to it; `None` for nothing.
+    #[inline]
+    pub(super) fn of_change(change: &Change<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
+        match *change {
+            Change::Put { value, kind, expires, .. } => Self::put(Cow::Borrowed(value), kind, expires, entry),
+            Change::Patch { offset, bytes, .. } => Self::patch(offset, Cow::Borrowed(bytes), entry),
+            Change::Expire { expires_at_ms, .. } => Ok(entry.map(|_| Self::Expire(expires_at_ms))),
+            Change::Delete { .. } => Ok(entry.map(|_| Self::Delete)),
+            Change::Check { .. } | Change::Clear { .. } | Change::Swap { .. } => Ok(None),
+        }
+    }
+
+    /// What an edit's answer does to the entry that it was shown.
+    pub(super) fn of_edit(edited: Edited<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
+        match edited {
+            Edited::Keep => Ok(None),
+            Edited::Put { value, kind, expires } => Self::put(value, kind, expires, entry),
+            Edited::Patch { offset, bytes } => Self::patch(offset, bytes, entry),
+            Edited::Expire(expires_at_ms) => Ok(entry.map(|_| Self::Expire(expires_at_ms))),
+            Edited::Delete => Ok(entry.map(|_| Self::Delete)),
+        }
+    }
+
+    #[inline]
+    fn put(
+        value: Cow<'a, [u8]>,
+        kind: Kind,
+        expires: Expires,
+        entry: Option<&EntryRef<'_>>,
+    ) -> Result<Option<Self>> {
+        check_size(value.len())?;
+        let expires_at_ms = match expires {
+            Expires::Never => None,
+            Expires::At(at_ms) => Some(at_ms),
+            Expires::Keep => entry.and_then(|entry| entry.expires_at_ms),
+        };
+        Ok(Some(Self::Put { value, kind, expires_at_ms }))
+    }
+
+    fn patch(offset: usize, bytes: Cow<'a, [u8]>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
+        check_size(offset.saturating_add(bytes.len()))?;
+        if entry.is_some() {
+            return Ok(Some(Self::Patch { offset, bytes }));
+        }
+        let value = if offset == 0 { bytes } else { Cow::Owned(patched(&[], offset, &bytes)) };
+        Ok(Some(Self::Put { value, kind: Kind::Raw, expires_at_ms: None }))
+    }
+
+    /// The whole entry that the step leads to from `entry`; `None` when it leads to absence.
+    pub(super) fn result(&self, entry: Option<&EntryRef<'_>>) -> Option<Step<'a>> {
+        match (self, entry) {
+            (Self::Put { .. }, _) => Some(self.clone()),
+            (Self::Patch { offset, bytes }, Some(entry)) => Some(Step::Put {
+                value: Cow::Owned(patched(entry.value.bytes(), *offset, bytes)),
+                kind: Kind::Raw,
+                expires_at_ms: entry.expires_at_ms,
+            }),
+            (Self::Expire(expires_at_ms), Some(entry)) => Some(Step::Put {
+                value: Cow::Owned(entry.value.bytes().to_vec()),
+                kind: entry.kind,
+                expires_at_ms: *expires_at_ms,
+            }),
+            (Self::Delete, _) | (_, None) => None,
+        }
+    }
+
+    /// How the log says it; `key` carries the physical database.
+    #[inline]
+    pub(super) fn logged<'b>(&'b self, key: KeyRef<'b>) -> Logged<'b> {
+        match self {
+            Self::Put { value, kind, expires_at_ms } => {
+                Logged::Put { key, kind: *kind, expires_at_ms: *expires_at_ms, value }
+            }
+            Self::Patch { offset, bytes } => Logged::Patch { key, offset: *offset, bytes },
+            Self::Expire(expires_at_ms) => Logged::Expire { key, expires_at_ms: *expires_at_ms },
+            Self::Delete => Logged::Delete { key },
+        }
+    }
+
+    /// Whether it may need memory.
+    pub(super) fn grows(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Patch { .. })
+    }
+}
+
+/// Whether a guard holds for the entry as it is.
+#[inline]
+pub(super) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
+    match guard {
+        Guard::None => true,
+        Guard::Absent => entry.is_none(),
+        Guard::Present => entry.is_some(),
+        Guard::Version(version) => entry.is_some_and(|entry| entry.version == version),
+    }
+}
+
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes > MAX_VALUE_BYTES {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a value of {bytes} bytes is over the limit of {MAX_VALUE_BYTES}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! What every part of the memory engine shares: keyspaces, the way to a key, and numbers for changes.
+//!
+//! Logical databases map to physical keyspaces, so that a swap moves nothing. Numbers come from the
+//! log where there is one; a volatile store hands them to shards in small blocks, which keeps one hot
+//! counter from being everybody's cache line and never gives a number twice.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{
+    MemoryOptions,
+    eviction::Limit,
+    keyspace::{Keyspace, SHARDS, Target, shard_of},
+    shard::{Name, Shard},
+    step::Step,
+    table::{Hasher, Place, Table},
+};
+use crate::{
+    engine::{DATABASES, Eventual, KeyRef, Sequence, Version},
+    error::{Error, ErrorKind, Result},
+    oplog::{Log, Logged, Refused},
+};
+
+/// Numbers that a shard of a volatile store takes at a time.
+const NUMBERS: u64 = 32;
+
+/// The table from logical database to physical keyspace.
+pub(super) type Mapping = [u8; DATABASES as usize];
+
+/// The shared state of a memory engine.
+pub(super) struct Store {
+    pub(super) hasher: Hasher,
+    keyspaces: [OnceLock<Keyspace>; DATABASES as usize],
+    /// Four bits for each logical database, so that one load sees the whole table.
+    mapping: AtomicU64,
+    /// The next number of a volatile store.
+    numbers: AtomicU64,
+    pub(super) limit: Limit,
+    pub(super) log: Option<Arc<Log>>,
+    pub(super) store_id: u64,
+    pub(super) expired: AtomicU64,
+    pub(super) evicted: AtomicU64,
+    /// Tables that were emptied as a whole, to be dropped by the background thread.
+    pub(super) garbage: Mutex<Vec<Table>>,
+    closed: AtomicBool,
+}
+
+/// The way to an entry: found before its shard is locked.
+#[derive(Clone, Copy)]
+pub(super) struct Address<'a> {
+    pub(super) physical: u8,
+    pub(super) shard: usize,
+    pub(super) name: Name<'a>,
+}
+
+impl Store {
+    pub(super) fn new(options: &MemoryOptions, hasher: Hasher, store_id: u64) -> Self {
+        Self {
+            hasher,
+            keyspaces: [const { OnceLock::new() }; DATABASES as usize],
+            mapping: AtomicU64::new(packed(std::array::from_fn(|database| database as u8))),
+            numbers: AtomicU64::new(1),
+            limit: Limit::new(options.limit.clone(), hasher),
+            log: None,
+            store_id,
+            expired: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            garbage: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The physical keyspace of a logical database.
+    #[inline]
+    pub(super) fn physical(&self, database: u8) -> u8 {
+        (self.mapping.load(Ordering::Acquire) >> (u32::from(database) * 4)) as u8 & 15
+    }
+
+    pub(super) fn mapping(&self) -> Mapping {
+        let packed = self.mapping.load(Ordering::Acquire);
+        std::array::from_fn(|database| (packed >> (database * 4)) as u8 & 15)
+    }
+
+    /// Changes the table. With every shard of the keyspaces concerned locked.
+    pub(super) fn set_mapping(&self, mapping: Mapping) {
+        self.mapping.store(packed(mapping), Ordering::Release);
+    }
+
+    /// A keyspace, if anything was ever written to it.
+    #[inline]
+    pub(super) fn existing(&self, physical: u8) -> Option<&Keyspace> {
+        self.keyspaces[usize::from(physical)].get()
+    }
+
+    #[inline]
+    pub(super) fn keyspace(&self, physical: u8) -> &Keyspace {
+        self.keyspaces[usize::from(physical)].get_or_init(Keyspace::new)
+    }
+
+    /// Every keyspace that exists, with its physical number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u8, &Keyspace)> {
+        (0..DATABASES).filter_map(|physical| Some((physical, self.existing(physical)?)))
+    }
+
+    #[inline]
+    pub(super) fn address<'a>(&self, key: KeyRef<'a>) -> Address<'a> {
+        let hash = self.hasher.key(key.key);
+        Address {
+            physical: self.physical(key.database),
+            shard: shard_of(hash),
+            name: Name { key: key.key, member: key.member, spot: self.hasher.spot(hash, key.member) },
+        }
+    }
+
+    /// Locks the shard of an address, which a swap may have changed meanwhile.
+    #[inline]
+    pub(super) fn lock<'s>(
+        &'s self,
+        address: &mut Address<'_>,
+        database: u8,
+    ) -> (&'s Keyspace, MutexGuard<'s, Shard>) {
+        loop {
+            let keyspace = self.keyspace(address.physical);
+            let shard = keyspace.lock(address.shard);
+            // A swap holds every shard of both keyspaces, so under this lock the table stays.
+            let physical = self.physical(database);
+            if physical == address.physical {
+                return (keyspace, shard);
+            }
+            address.physical = physical;
+        }
+    }
+
+    /// A number for one change of a locked shard, logged where there is a log.
+    #[inline]
+    pub(super) fn number(
+        &self,
+        shard: &mut Shard,
+        now_ms: u64,
+        change: Logged<'_>,
+    ) -> Result<Version, Refused> {
+        if let Some(log) = &self.log {
+            return log.append(now_ms, &[change]);
+        }
+        let (next, end) = shard.numbers;
+        if next < end {
+            shard.numbers.0 += 1;
+            return Ok(next);
+        }
+        let first = self.numbers.fetch_add(NUMBERS, Ordering::Relaxed);
+        shard.numbers = (first + 1, first + NUMBERS);
+        Ok(first)
+    }
+
+    /// Numbers for the changes of a batch, logged as one record; returns the last.
+    pub(super) fn number_all(&self, now_ms: u64, changes: &[Logged<'_>]) -> Result<Sequence, Refused> {
+        match &self.log {
+            Some(log) => log.append(now_ms, changes),
+            None => {
+                let count = changes.len() as u64;
+                Ok(self.numbers.fetch_add(count, Ordering::Relaxed) + count - 1)
+            }
+        }
+    }
+
+    /// The latest number given.
+    pub(super) fn latest(&self) -> Sequence {
+        match &self.log {
+            Some(log) => log.latest(),
+            None => self.numbers.load(Ordering::Relaxed) - 1,
+        }
+    }
+
+    /// Applies a step to a locked shard and keeps the count of bytes.
+    #[inline]
+    pub(super) fn apply(
+        &self,
+        keyspace: &Keyspace,
+        shard: &mut Shard,
+        to: (&Address<'_>, Option<Place>),
+        step: &Step<'_>,
+        version: Version,
+    ) {
+        let (address, place) = to;
+        let target = Target {
+            number: address.shard,
+            name: address.name,
+            place,
+            access: self.limit.first_access(),
+            hasher: &self.hasher,
+        };
+        let before = shard.bytes();
+        keyspace.apply(target, shard, step, version);
+        self.limit.count(before, shard.bytes());
+    }
+
+    /// Removes one entry, expired or evicted, as a change of its own.
+    pub(super) fn remove(
+        &self,
+        (physical, number): (u8, usize),
+        shard: &mut Shard,
+        place: Place,
+        now_ms: u64,
+    ) -> Result<(), Refused> {
+        let Some(entry) = shard.entry(place) else { return Ok(()) };
+        let (key, member) = entry.name();
+        let (key, member) = (key.to_vec(), member.to_vec());
+        let hash = self.hasher.key(&key);
+        let name = Name { key: &key, member: &member, spot: self.hasher.spot(hash, &member) };
+        let logged = Logged::Delete { key: KeyRef { database: physical, key: &key, member: &member } };
+        let version = self.number(shard, now_ms, logged)?;
+        let address = Address { physical, shard: number, name };
+        self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, version);
+        Ok(())
+    }
+
+    /// Evicts until the limit is kept. Before a change that may need memory, without any lock held.
+    #[inline]
+    pub(super) fn make_room(&self, now_ms: u64) -> Result<(), Refused> {
+        if !self.limit.is_set() || !self.limit.is_exceeded() {
+            return Ok(());
+        }
+        self.evict(now_ms)
+    }
+
+    #[cold]
+    fn evict(&self, now_ms: u64) -> Result<(), Refused> {
+        let mut misses = 0;
+        while self.limit.is_exceeded() {
+            if self.evict_one(now_ms)? {
+                misses = 0;
+                continue;
+            }
+            misses += 1;
+            if misses > SHARDS {
+                return Err(Refused::Failed(Error::new(
+                    ErrorKind::OutOfMemory,
+                    "command not allowed when used memory > 'maxmemory'.",
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Evicts the worst entry of a sample; false where the sample had none that may go.
+    fn evict_one(&self, now_ms: u64) -> Result<bool, Refused> {
+        let present = self.all().count() as u64;
+        let random = self.limit.random();
+        let Some((physical, keyspace)) =
+            self.all().nth((random >> 32).checked_rem(present).unwrap_or(0) as usize)
+        else {
+            return Ok(false);
+        };
+        let number = random as usize % SHARDS;
+        let mut shard = keyspace.lock(number);
+        let Some(victim) = self.limit.victim(&mut shard) else { return Ok(false) };
+        self.remove((physical, number), &mut shard, victim, now_ms)?;
+        self.evicted.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Waits until the log may have room, or says why there will be none.
+    pub(super) fn room(&self, bytes: usize) -> Eventual<'_, ()> {
+        match &self.log {
+            Some(log) => log.room(bytes),
+            None => Eventual::Now(Ok(())),
+        }
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Unavailable, "the store is closed: open it again"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+}
+
+fn packed(mapping: Mapping) -> u64 {
+    mapping
+        .iter()
+        .enumerate()
+        .fold(0, |packed, (database, physical)| packed | u64::from(*physical) << (database * 4))
+}
