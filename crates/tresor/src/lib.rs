@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod oplog;
 mod put_options;
 pub mod reply;
+pub mod search;
 pub mod session;
 mod settings;
 mod store;

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod connection;
+mod number;
 mod key;
 mod string;
 
