@@ -2,22 +2,26 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use parking_lot::Mutex;
+
 use crate::{
+    client::Clients,
     clock::{Clock, StoreTime, SystemClock},
     config::Config,
     engine::{
         Engine, Status,
         memory::{MemoryEngine, MemoryLimit, MemoryOptions},
     },
-    error::Result,
+    error::{Error, ErrorKind, Result},
     files::{Files, SystemFiles},
     metrics::Metrics,
     oplog::LogOptions,
     session::Session,
     settings::Settings,
+    shutdown::Shutdown,
     transaction::Gates,
 };
 
@@ -31,6 +35,57 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) memory_limit: Arc<MemoryLimit>,
     pub(crate) closed: AtomicBool,
+    pub(crate) clients: Clients,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) start: Start,
+}
+
+/// Since when and as what the database was opened.
+pub(crate) struct Start {
+    pub(crate) at_ns: u64,
+    /// Forty hexadecimal digits, new at each start.
+    pub(crate) run_id: String,
+    /// When SAVE last succeeded, in Unix milliseconds; the start before that.
+    pub(crate) saved_ms: AtomicU64,
+    rate: Mutex<Rate>,
+}
+
+/// Commands a second, as seen between two questions.
+#[derive(Default)]
+struct Rate {
+    since_ns: u64,
+    commands: u64,
+    per_second: u64,
+}
+
+/// Questions that follow one another faster get the same answer.
+const RATE_INTERVAL_NS: u64 = 100_000_000;
+
+impl Start {
+    fn now(clock: &dyn Clock) -> Result<Self> {
+        let mut random = [0; 20];
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the system gives no random numbers").caused_by(error)
+        })?;
+        Ok(Self {
+            at_ns: clock.monotonic_ns(),
+            run_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            saved_ms: AtomicU64::new(clock.now_ms()),
+            rate: Mutex::default(),
+        })
+    }
+
+    /// Commands a second since this was last asked, given how many there have been.
+    pub(crate) fn commands_per_second(&self, now_ns: u64, commands: u64) -> u64 {
+        let mut rate = self.rate.lock();
+        let passed_ns = now_ns.saturating_sub(rate.since_ns.max(self.at_ns));
+        if passed_ns >= RATE_INTERVAL_NS {
+            let done = commands.saturating_sub(rate.commands);
+            let per_second = (u128::from(done) * 1_000_000_000 / u128::from(passed_ns)) as u64;
+            *rate = Rate { since_ns: now_ns, commands, per_second };
+        }
+        rate.per_second
+    }
 }
 
 impl Core {
@@ -67,20 +122,24 @@ impl Database {
         };
         let Some(path) = &config.store_path else {
             let engine = MemoryEngine::volatile_at(&options, clock.clone())?;
-            return Ok(Self::assemble(engine, config, StoreTime::new(clock, 0), options.limit));
+            return Self::assemble(engine, config, StoreTime::new(clock, 0), options.limit);
         };
         let log_options = LogOptions { durability: config.durability, ..LogOptions::default() };
         let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
         let (engine, recovery) = MemoryEngine::open(&options, seams, path, log_options)?;
         tracing::info!(path = %path.display(), ?recovery, "the store is open");
         let time = StoreTime::new(clock, recovery.latest_time_ms);
-        Ok(Self::assemble(engine, config, time, options.limit))
+        Self::assemble(engine, config, time, options.limit)
     }
 
     /// A database over an engine that was opened elsewhere.
     pub fn over(engine: Arc<dyn Engine>, config: Config) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Self::assemble(engine, config, StoreTime::new(clock, 0), Arc::default()))
+        Self::with_clock(engine, config, Arc::new(SystemClock::new()))
+    }
+
+    /// The same with a clock of one's own, for tests.
+    pub fn with_clock(engine: Arc<dyn Engine>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::assemble(engine, config, StoreTime::new(clock, 0), Arc::default())
     }
 
     fn assemble(
@@ -88,7 +147,8 @@ impl Database {
         config: Config,
         time: StoreTime,
         memory_limit: Arc<MemoryLimit>,
-    ) -> Self {
+    ) -> Result<Self> {
+        let start = Start::now(&**time.clock())?;
         let core = Core {
             engine,
             time,
@@ -98,8 +158,11 @@ impl Database {
             config,
             memory_limit,
             closed: AtomicBool::new(false),
+            clients: Clients::default(),
+            shutdown: Shutdown::default(),
+            start,
         };
-        Self { core: Arc::new(core), number: 0 }
+        Ok(Self { core: Arc::new(core), number: 0 })
     }
 
     /// A session on `worker`'s gate and counters, with this handle's database selected.
@@ -122,6 +185,21 @@ impl Database {
     /// Commands' counters.
     pub fn metrics(&self) -> &Metrics {
         &self.core.metrics
+    }
+
+    /// The clients that are connected.
+    pub fn clients(&self) -> &Clients {
+        &self.core.clients
+    }
+
+    /// What can be changed while it runs.
+    pub fn settings(&self) -> &Settings {
+        &self.core.settings
+    }
+
+    /// Where SHUTDOWN says that the server shall stop.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.core.shutdown
     }
 
     /// How the engine is doing.

@@ -2,6 +2,7 @@
 
 mod call;
 mod changes;
+pub mod client;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -14,11 +15,13 @@ mod key;
 mod map;
 pub mod metrics;
 pub mod oplog;
+pub mod process;
 mod put_options;
 pub mod reply;
 pub mod search;
 pub mod session;
-mod settings;
+pub mod settings;
+pub mod shutdown;
 mod store;
 pub mod transaction;
 mod value;

@@ -3,9 +3,18 @@
 //! A worker is the only writer of its row, so counting is a plain load and store, never a locked
 //! instruction. Latencies go into log-linear buckets: four to a power of two, at most 19 % off.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use crate::command::{CATALOG, CommandId};
+use parking_lot::Mutex;
+
+use crate::{
+    command::{CATALOG, CommandId},
+    error::Error,
+    reply::error_text,
+};
 
 /// Buckets of a latency histogram: 4 for each power of two of nanoseconds up to 2^40 (18 minutes).
 pub const BUCKETS: usize = 160;
@@ -13,6 +22,8 @@ pub const BUCKETS: usize = 160;
 /// All workers' counters.
 pub struct Metrics {
     workers: Box<[WorkerMetrics]>,
+    /// Errors answered, by their code. The codes are the library's own, so their number is bounded.
+    errors: Mutex<BTreeMap<String, u64>>,
 }
 
 /// One worker's counters.
@@ -22,6 +33,10 @@ pub struct WorkerMetrics {
     pub hits: Counter,
     /// Reads that did not find their key.
     pub misses: Counter,
+    /// Bytes that came in over connections.
+    pub received_bytes: Counter,
+    /// Bytes that went out over connections.
+    pub sent_bytes: Counter,
 }
 
 /// One worker's figures for one command.
@@ -71,6 +86,22 @@ pub struct CommandFigures {
     pub buckets: Vec<u64>,
 }
 
+impl CommandFigures {
+    /// The latency that this share of the calls did not exceed, to the next bucket, in nanoseconds.
+    pub fn percentile_ns(&self, share: f64) -> u64 {
+        let calls: u64 = self.buckets.iter().sum();
+        let wanted = (calls as f64 * share).ceil() as u64;
+        let mut counted = 0;
+        for (bucket, count) in self.buckets.iter().enumerate() {
+            counted += count;
+            if counted >= wanted.max(1) {
+                return bucket_floor_ns(bucket + 1);
+            }
+        }
+        0
+    }
+}
+
 /// The smallest latency that falls into a bucket.
 pub fn bucket_floor_ns(bucket: usize) -> u64 {
     let (power, quarter) = (bucket / 4, (bucket % 4) as u64);
@@ -90,7 +121,10 @@ fn bucket_of(nanoseconds: u64) -> usize {
 impl Metrics {
     /// Counters for `workers` workers; at least one.
     pub fn new(workers: usize) -> Self {
-        Self { workers: (0..workers.max(1)).map(|_| WorkerMetrics::new()).collect() }
+        Self {
+            workers: (0..workers.max(1)).map(|_| WorkerMetrics::new()).collect(),
+            errors: Mutex::default(),
+        }
     }
 
     /// The counters of a worker. Two threads may use the same one: then counts can be lost, never torn.
@@ -122,6 +156,32 @@ impl Metrics {
             .fold((0, 0), |(hits, misses), worker| (hits + worker.hits.get(), misses + worker.misses.get()))
     }
 
+    /// Bytes that came in and went out over connections.
+    pub fn received_and_sent_bytes(&self) -> (u64, u64) {
+        self.workers.iter().fold((0, 0), |(received, sent), worker| {
+            (received + worker.received_bytes.get(), sent + worker.sent_bytes.get())
+        })
+    }
+
+    /// Counts an error that a client was answered.
+    #[cold]
+    pub fn error(&self, error: &Error) {
+        let text = error_text(error);
+        let code = text.split(' ').next().unwrap_or("ERR");
+        let mut errors = self.errors.lock();
+        match errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => {
+                errors.insert(code.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Errors answered, by their code.
+    pub fn errors(&self) -> Vec<(String, u64)> {
+        self.errors.lock().iter().map(|(code, count)| (code.clone(), *count)).collect()
+    }
+
     /// Commands executed so far, of every kind.
     pub fn commands_processed(&self) -> u64 {
         self.workers.iter().flat_map(|worker| &worker.commands).map(|counters| counters.calls.get()).sum()
@@ -129,9 +189,11 @@ impl Metrics {
 
     /// Sets everything back to zero; counts made meanwhile may be lost.
     pub fn reset(&self) {
+        self.errors.lock().clear();
         for worker in &self.workers {
-            worker.hits.reset();
-            worker.misses.reset();
+            [&worker.hits, &worker.misses, &worker.received_bytes, &worker.sent_bytes]
+                .into_iter()
+                .for_each(Counter::reset);
             for counters in &worker.commands {
                 [&counters.calls, &counters.nanoseconds, &counters.rejected, &counters.failed]
                     .into_iter()
@@ -155,6 +217,8 @@ impl WorkerMetrics {
             commands: CATALOG.iter().map(|_| counters()).collect(),
             hits: Counter::default(),
             misses: Counter::default(),
+            received_bytes: Counter::default(),
+            sent_bytes: Counter::default(),
         }
     }
 

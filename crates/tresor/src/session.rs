@@ -5,17 +5,19 @@
 //! the small methods below (`read`, `write`, `update`, `key`) and nothing else of the database, so
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
-    command::{Args, Command, CommandId, Flag, dispatch, lookup},
+    client::{Client, Paused},
+    command::{Args, Command, CommandId, Flag, Row, dispatch, lookup},
     database::Core,
     engine::{
         Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page, Scan,
         Sequence,
     },
     error::{Error, ErrorKind, Result},
-    reply::ReplyWriter,
+    reply::{Mark, ReplyWriter},
+    yield_now::yield_now,
 };
 
 /// After this many commands of one kind the time is taken anew.
@@ -29,9 +31,41 @@ pub struct Session {
     selected: u8,
     authenticated: bool,
     closing: bool,
+    replies: Replies,
     now_ms: u64,
     highest: Sequence,
     run: Run,
+    /// Made when somebody first asks: library calls never do.
+    client: OnceLock<Arc<Client>>,
+    registered: bool,
+}
+
+/// What becomes of replies, as CLIENT REPLY says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replies {
+    /// They are sent.
+    On,
+    /// They are left out.
+    Off,
+    /// The one to the running command and the next are left out.
+    SkipNext,
+    /// The one to the running command is left out.
+    Skip,
+}
+
+/// How many bytes a value may have.
+#[derive(Clone, Copy)]
+pub(crate) struct ValueLimit(usize);
+
+impl ValueLimit {
+    #[inline]
+    pub(crate) fn check(self, bytes: usize) -> Result<()> {
+        if bytes > self.0 {
+            let message = "string exceeds maximum allowed size (--max-value-bytes)";
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(())
+    }
 }
 
 /// Commands of one kind in a row: timed together, so that a pipeline pays for one reading of the clock.
@@ -52,10 +86,30 @@ impl Session {
             selected: 0,
             authenticated,
             closing: false,
+            replies: Replies::On,
             now_ms: 0,
             highest: 0,
             run: Run { id: CommandId::Ping, calls: 0, since_ns: 0 },
+            client: OnceLock::new(),
+            registered: false,
         }
+    }
+
+    /// Says where the client comes from and came in, and has it listed among the connected ones until
+    /// the session is dropped.
+    pub fn set_address(&mut self, peer: impl Into<String>, local: impl Into<String>) {
+        self.client().label(|labels| (labels.peer, labels.local) = (peer.into(), local.into()));
+        self.core.clients.add(self.client());
+        self.registered = true;
+    }
+
+    /// The client as others see it.
+    pub fn client(&self) -> &Arc<Client> {
+        self.client.get_or_init(|| {
+            let client = self.core.clients.create(self.core.time.now_ms());
+            client.note_database(self.selected);
+            client
+        })
     }
 
     /// Passes the gate and takes the time. Before the first command of a batch.
@@ -74,8 +128,44 @@ impl Session {
     pub fn leave(&mut self) {
         self.finish_run();
         if self.inside {
+            if let Some(client) = self.client.get() {
+                client.note_batch(self.now_ms, self.run.id);
+            }
             self.core.gates.leave(self.worker);
             self.inside = false;
+        }
+    }
+
+    /// Lets others run: gives up the gate and the thread for a moment. For work in slices.
+    pub(crate) async fn breathe(&mut self) {
+        self.outside(yield_now()).await;
+    }
+
+    /// Waits without holding the gate.
+    pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let inside = std::mem::take(&mut self.inside);
+        if inside {
+            self.core.gates.leave(self.worker);
+        }
+        let output = wait.await;
+        if inside {
+            self.core.gates.enter(self.worker).await;
+            self.inside = true;
+        }
+        output
+    }
+
+    /// For how many milliseconds CLIENT PAUSE holds this command back; 0 is for not at all. Whoever
+    /// executes commands asks first, and waits outside the gate.
+    #[inline]
+    pub fn held_back_ms(&self, command: Command<'_>) -> u64 {
+        match self.core.clients.paused() {
+            None => 0,
+            Some((whom, until_ms)) => {
+                let free = command.row.has(Flag::Admin)
+                    || (whom == Paused::Writers && !command.row.has(Flag::Write));
+                if free { 0 } else { until_ms.saturating_sub(self.core.time.now_ms()) }
+            }
         }
     }
 
@@ -104,7 +194,12 @@ impl Session {
 
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
     pub fn prepare<'a>(&self, args: Args<'a>) -> Result<Command<'a>> {
-        let row = lookup(args[0]).ok_or_else(|| unknown_command(args))?;
+        let mut row = lookup(args[0]).ok_or_else(|| unknown_command(args))?;
+        if row.has(Flag::Container)
+            && let Some(word) = args.get(1)
+        {
+            row = row.find_subcommand(word).ok_or_else(|| unknown_subcommand(row, word))?;
+        }
         let check = || {
             if !row.takes(args.len()) {
                 return Err(Error::invalid(format!("wrong number of arguments for '{}' command", row.name)));
@@ -130,8 +225,33 @@ impl Session {
         if let Err(error) = result {
             self.core.metrics.worker(self.worker).failed(command.row.id);
             reply.rewind(mark);
+            self.core.metrics.error(&error);
             reply.error(&error);
         }
+        if self.replies != Replies::On {
+            self.withhold(mark, reply);
+        }
+    }
+
+    /// Answers a request that [`prepare`](Self::prepare) refused.
+    pub fn refuse(&mut self, error: &Error, reply: &mut ReplyWriter) {
+        let mark = reply.mark();
+        self.core.metrics.error(error);
+        reply.error(error);
+        if self.replies != Replies::On {
+            self.withhold(mark, reply);
+        }
+    }
+
+    /// Takes a reply back that the client does not want.
+    #[cold]
+    fn withhold(&mut self, mark: Mark, reply: &mut ReplyWriter) {
+        reply.rewind(mark);
+        self.replies = match self.replies {
+            Replies::SkipNext => Replies::Skip,
+            Replies::Skip => Replies::On,
+            as_before => as_before,
+        };
     }
 
     /// Gives up the own gate, takes all, and goes back to its own.
@@ -152,12 +272,31 @@ impl Session {
     #[inline]
     pub async fn execute_gets(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
         self.begin_command(CommandId::Get, keys.len() as u64);
+        if self.replies != Replies::On {
+            return self.execute_gets_apart(keys, reply).await;
+        }
         let mark = reply.mark();
         if let Err(error) = self.read_run(keys, reply).await {
             reply.rewind(mark);
             for _ in keys {
                 self.core.metrics.worker(self.worker).failed(CommandId::Get);
+                self.core.metrics.error(&error);
                 reply.error(&error);
+            }
+        }
+    }
+
+    /// The same one by one, since only some of the replies are wanted.
+    #[cold]
+    async fn execute_gets_apart(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
+        for key in keys {
+            let mark = reply.mark();
+            if let Err(error) = self.read_run(&[key], reply).await {
+                reply.rewind(mark);
+                reply.error(&error);
+            }
+            if self.replies != Replies::On {
+                self.withhold(mark, reply);
             }
         }
     }
@@ -196,7 +335,7 @@ impl Session {
     }
 
     #[inline]
-    fn saw(&mut self, sequence: Sequence) {
+    pub(crate) fn saw(&mut self, sequence: Sequence) {
         self.highest = self.highest.max(sequence);
     }
 
@@ -213,6 +352,9 @@ impl Session {
     /// Changes the database that keys without one belong to.
     pub fn select(&mut self, database: u8) {
         self.selected = database;
+        if let Some(client) = self.client.get() {
+            client.note_database(database);
+        }
     }
 
     /// The database that keys without one belong to.
@@ -225,9 +367,44 @@ impl Session {
         self.closing
     }
 
+    /// Lets the connection end once its output is sent.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+    }
+
     /// Whether the client has shown the password, or needs none.
     pub fn authenticated(&self) -> bool {
         self.authenticated
+    }
+
+    /// Checks a password; from the right one on everything is allowed.
+    pub fn authenticate(&mut self, user: &[u8], password: &[u8]) -> Result<()> {
+        if user != b"default" || !self.core.settings.is_password(password) {
+            let message = "WRONGPASS invalid username-password pair or user is disabled.";
+            return Err(Error::new(ErrorKind::Unauthorized, message));
+        }
+        self.authenticated = true;
+        Ok(())
+    }
+
+    /// Chooses what becomes of replies, that to the running command included.
+    pub(crate) fn set_replies(&mut self, replies: Replies) {
+        self.replies = replies;
+    }
+
+    /// Leaves out the reply to the running command and to the next.
+    pub(crate) fn skip_next_reply(&mut self) {
+        if self.replies != Replies::Off {
+            self.replies = Replies::SkipNext;
+        }
+    }
+
+    /// Back to what the session was at its start, but for its address.
+    pub(crate) fn reset(&mut self) {
+        self.authenticated = !self.core.settings.needs_password();
+        self.replies = Replies::On;
+        self.select(0);
+        self.client().reset();
     }
 
     /// The database's shared parts, for families and front doors.
@@ -267,13 +444,13 @@ impl Session {
     /// The error for a value of `bytes` bytes, if that is over the configured limit.
     #[inline]
     pub fn value_bytes(&self, bytes: usize) -> Result<()> {
-        if bytes > self.core.config.max_value_bytes {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "string exceeds maximum allowed size (--max-value-bytes)",
-            ));
-        }
-        Ok(())
+        self.value_limit().check(bytes)
+    }
+
+    /// The limit itself, for edits, which cannot hold on to the session.
+    #[inline]
+    pub(crate) fn value_limit(&self) -> ValueLimit {
+        ValueLimit(self.core.config.max_value_bytes)
     }
 
     /// Reads one key and counts the hit or miss. `visit` runs under the engine's lock: it is short and
@@ -349,7 +526,18 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave();
+        if self.registered {
+            self.core.clients.remove(self.client());
+        }
     }
+}
+
+fn unknown_subcommand(container: &Row, word: &[u8]) -> Error {
+    Error::invalid(format!(
+        "unknown subcommand '{}'. Try {} HELP.",
+        String::from_utf8_lossy(&word[..word.len().min(128)]),
+        container.name.to_ascii_uppercase()
+    ))
 }
 
 fn unknown_command(args: Args<'_>) -> Error {

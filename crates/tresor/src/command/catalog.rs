@@ -1,28 +1,32 @@
 //! The catalog: one row a command, from which COMMAND, help, arity errors and `docs/commands.md` come.
 //!
-//! The macro makes three things of the rows: the closed set [`CommandId`], the table [`CATALOG`], and
-//! the one `match` that calls a command's function, so that a command cannot be in one and not another.
+//! The rows stand in `rows.rs`; this file says what a row is and finds one by name. A subcommand
+//! (`CLIENT ID`) is a row of its own, named `client|id`, with its own arity and rights, so that a
+//! container command has nothing to parse and nothing to repeat.
 
 use std::sync::LazyLock;
 
-use super::{Args, connection, key, string};
-use crate::{error::Result, reply::ReplyWriter, session::Session};
+pub use super::rows::{CATALOG, CommandId};
 
 /// One command.
 #[derive(Debug)]
 pub struct Row {
     /// Which.
     pub id: CommandId,
-    /// Its name, in lower case.
+    /// Its name, in lower case; `container|subcommand` for a subcommand.
     pub name: &'static str,
-    /// How many words it takes, itself included; negative for "at least".
+    /// How many words it takes, itself and its container included; negative for "at least".
     pub arity: i32,
     /// What it does to the store and to the server.
-    pub flags: &'static [Flag],
+    pub flags: Flags,
     /// Where its keys stand.
     pub keys: Keys,
     /// The family, as COMMAND DOCS names it.
     pub group: &'static str,
+    /// The version of Redis that has had it first; of Tresor for its own commands.
+    pub since: &'static str,
+    /// What it takes, in the notation of Redis's documentation.
+    pub syntax: &'static str,
     /// What it does, in one sentence.
     pub summary: &'static str,
     /// What it answers, in words.
@@ -31,23 +35,59 @@ pub struct Row {
 
 /// What callers need to know of a command beforehand. Names are Redis's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Flag {
     /// Only reads.
-    Readonly,
+    Readonly = 1 << 0,
     /// May change the store.
-    Write,
+    Write = 1 << 1,
     /// May need memory: refused when there is none.
-    Denyoom,
+    Denyoom = 1 << 2,
     /// Takes constant or logarithmic time.
-    Fast,
+    Fast = 1 << 3,
     /// For operators.
-    Admin,
+    Admin = 1 << 4,
     /// May be sent before authentication.
-    NoAuth,
+    NoAuth = 1 << 5,
     /// Not inside a transaction.
-    NoMulti,
+    NoMulti = 1 << 6,
     /// Touches whole databases: runs with all gates taken.
-    AllGates,
+    AllGates = 1 << 7,
+    /// Its second word is a subcommand.
+    Container = 1 << 8,
+    /// Slow or far-reaching enough that an operator may want to forbid it.
+    Dangerous = 1 << 9,
+    /// Is a subcommand: set by the catalog, for names with a bar in them.
+    Subcommand = 1 << 10,
+}
+
+/// A set of flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// The flags of a row, with [`Flag::Subcommand`] where the name says so.
+    pub(super) const fn of(name: &str, flags: &[Flag]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < flags.len() {
+            bits |= flags[at] as u32;
+            at += 1;
+        }
+        let (name, mut at) = (name.as_bytes(), 0);
+        while at < name.len() {
+            if name[at] == b'|' {
+                bits |= Flag::Subcommand as u32;
+            }
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether a flag is among them.
+    #[inline]
+    pub const fn contains(self, flag: Flag) -> bool {
+        self.0 & flag as u32 != 0
+    }
 }
 
 /// Where a command's keys stand among its words: first, last (negative from the end), step; 0 for none.
@@ -61,56 +101,20 @@ pub struct Keys {
     pub step: i32,
 }
 
-macro_rules! catalog {
-    ($($id:ident $name:literal $arity:literal [$($flag:ident)*] ($first:literal $last:literal $step:literal)
-        $group:literal $summary:literal $reply:literal => $family:ident::$function:ident;)*) => {
-        /// The commands, in the order of [`CATALOG`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u16)]
-        #[allow(missing_docs, reason = "the rows say it")]
-        pub enum CommandId { $($id),* }
-
-        /// Every command's row; `CATALOG[id as usize]` is the row of `id`.
-        pub static CATALOG: &[Row] = &[$(Row {
-            id: CommandId::$id,
-            name: $name,
-            arity: $arity,
-            flags: &[$(Flag::$flag),*],
-            keys: Keys { first: $first, last: $last, step: $step },
-            group: $group,
-            summary: $summary,
-            reply: $reply,
-        }),*];
-
-        /// Runs a command whose arity and rights were checked.
-        #[inline]
-        pub(crate) async fn dispatch(
-            id: CommandId,
-            session: &mut Session,
-            args: Args<'_>,
-            reply: &mut ReplyWriter,
-        ) -> Result<()> {
-            match id {
-                $(CommandId::$id => $family::$function(session, args, reply).await,)*
-            }
-        }
-    };
-}
-
-catalog! {
-    Del "del" -2 [Write] (1 -1 1) "generic" "Deletes keys." "integer: how many were there" => key::del;
-    Flushall "flushall" -1 [Write AllGates] (0 0 0) "server" "Removes every key of every database." "OK" => key::flushall;
-    Get "get" 2 [Readonly Fast] (1 1 1) "string" "Reads the value of a key." "bulk, or null when the key is absent" => string::get;
-    Ping "ping" -1 [Fast] (0 0 0) "connection" "Answers PONG, or the word it was given." "simple or bulk" => connection::ping;
-    Select "select" 2 [Fast] (0 0 0) "connection" "Changes the connection's database." "OK" => connection::select;
-    Set "set" -3 [Write Denyoom] (1 1 1) "string" "Sets the value of a key." "OK, null, or the old value with GET" => string::set;
+impl Keys {
+    /// The places of the keys in a request of this many words.
+    pub fn places(self, words: usize) -> impl Iterator<Item = usize> {
+        let last = if self.last < 0 { words as i32 + self.last } else { self.last.min(words as i32 - 1) };
+        let places = if self.first > 0 { self.first..last + 1 } else { 0..0 };
+        places.step_by(self.step.max(1) as usize).map(|place| place as usize)
+    }
 }
 
 impl Row {
     /// Whether the command has a flag.
     #[inline]
     pub fn has(&self, flag: Flag) -> bool {
-        self.flags.contains(&flag)
+        self.flags.contains(flag)
     }
 
     /// Whether it takes this many words, itself included.
@@ -121,6 +125,27 @@ impl Row {
         } else {
             words >= self.arity.unsigned_abs() as usize
         }
+    }
+
+    /// The container's name and the subcommand's own, if it is one.
+    pub fn subcommand(&self) -> Option<(&'static str, &'static str)> {
+        self.name.split_once('|')
+    }
+
+    /// The rows of a container's subcommands.
+    pub fn subcommands(&self) -> impl Iterator<Item = &'static Row> + use<'_> {
+        CATALOG.iter().filter(|row| row.subcommand().is_some_and(|(container, _)| container == self.name))
+    }
+
+    /// The row of a container's subcommand, in any case.
+    pub fn find_subcommand(&self, word: &[u8]) -> Option<&'static Row> {
+        let mut name = [0; LONGEST_NAME];
+        let length = self.name.len() + 1 + word.len();
+        let name = name.get_mut(..length)?;
+        name[..self.name.len()].copy_from_slice(self.name.as_bytes());
+        name[self.name.len()] = b'|';
+        name[self.name.len() + 1..].copy_from_slice(word);
+        find(name)
     }
 }
 
@@ -151,9 +176,8 @@ fn slot_of(name: &[u8]) -> usize {
     (mixed ^ (mixed >> 15)) as usize % SLOTS
 }
 
-/// The row of a name, in any case.
 #[inline]
-pub fn lookup(name: &[u8]) -> Option<&'static Row> {
+fn find(name: &[u8]) -> Option<&'static Row> {
     if name.len() > LONGEST_NAME {
         return None;
     }
@@ -164,5 +188,50 @@ pub fn lookup(name: &[u8]) -> Option<&'static Row> {
             return Some(row);
         }
         slot = (slot + 1) % SLOTS;
+    }
+}
+
+/// The row of a name, in any case. Subcommands are found through their container only.
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static Row> {
+    find(name).filter(|row| !row.has(Flag::Subcommand))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOG, Flag, LONGEST_NAME, lookup};
+
+    #[test]
+    fn rows_stand_in_order_and_are_found_by_name() {
+        for (number, row) in CATALOG.iter().enumerate() {
+            assert_eq!(row.id as usize, number);
+            assert_eq!(row.name, row.name.to_ascii_lowercase());
+            assert!(row.name.len() <= LONGEST_NAME);
+            assert!(row.summary.ends_with('.') && !row.reply.is_empty(), "{}", row.name);
+            assert!(!(row.has(Flag::Write) && row.has(Flag::Readonly)), "{}", row.name);
+            let found = match row.subcommand() {
+                None => lookup(row.name.to_ascii_uppercase().as_bytes()),
+                Some((container, name)) => {
+                    assert!(lookup(row.name.as_bytes()).is_none());
+                    let container = lookup(container.as_bytes()).expect("a subcommand has a container");
+                    assert!(container.has(Flag::Container));
+                    container.find_subcommand(name.to_ascii_uppercase().as_bytes())
+                }
+            };
+            assert_eq!(found.expect("every row is found").id, row.id);
+        }
+        for name in [&b""[..], b"gets", b"ge", b"client|", &[b'x'; 100]] {
+            assert!(lookup(name).is_none());
+        }
+    }
+
+    #[test]
+    fn keys_stand_where_the_row_says() {
+        let places =
+            |name: &[u8], words| lookup(name).expect("a command").keys.places(words).collect::<Vec<_>>();
+        assert_eq!(places(b"get", 2), [1]);
+        assert_eq!(places(b"mget", 4), [1, 2, 3]);
+        assert_eq!(places(b"mset", 5), [1, 3]);
+        assert_eq!(places(b"ping", 2), [0; 0]);
     }
 }

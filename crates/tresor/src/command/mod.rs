@@ -4,13 +4,28 @@
 //! wire bytes, and every fact about a command (arity, flags, keys, summary) stands in its row alone.
 
 mod catalog;
+mod client;
+mod config;
 mod connection;
-mod number;
+mod counter;
+mod expiry;
+mod info;
+mod introspection;
 mod key;
+mod keyspace;
+mod manual;
+mod number;
+mod range;
+mod rows;
+mod server;
+mod set_options;
 mod string;
 
-pub(crate) use catalog::dispatch;
-pub use catalog::{CATALOG, CommandId, Flag, Keys, Row, lookup};
+pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
+pub use manual::markdown;
+pub(crate) use rows::dispatch;
+
+use crate::error::Error;
 
 /// A command's words, its own name first.
 pub type Args<'a> = &'a [&'a [u8]];
@@ -22,4 +37,22 @@ pub struct Command<'a> {
     pub row: &'static Row,
     /// The words.
     pub args: Args<'a>,
+}
+
+/// Whether a word is this option, in any case.
+fn is(word: &[u8], option: &str) -> bool {
+    word.eq_ignore_ascii_case(option.as_bytes())
+}
+
+fn syntax_error() -> Error {
+    Error::invalid("syntax error")
+}
+
+fn wrong_arity(command: &str) -> Error {
+    Error::invalid(format!("wrong number of arguments for '{command}' command"))
+}
+
+/// A word of the client's in an error message.
+fn shown(word: &[u8]) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned()
 }

@@ -121,7 +121,8 @@ impl Decimal {
     pub(super) fn text(self) -> String {
         let text = match self {
             Self::Fixed(units) => {
-                let (whole, fraction) = (units.unsigned_abs() / ONE as u128, units.unsigned_abs() % ONE as u128);
+                let (whole, fraction) =
+                    (units.unsigned_abs() / ONE as u128, units.unsigned_abs() % ONE as u128);
                 let sign = if units < 0 { "-" } else { "" };
                 format!("{sign}{whole}.{fraction:0FRACTION_DIGITS$}")
             }
@@ -154,7 +155,8 @@ fn fixed(text: &str) -> Option<i128> {
     }
     let mut units = 0_i128;
     for digit in digits {
-        units = units.checked_mul(10)?.checked_add(i128::from(digit.checked_sub(b'0').filter(|d| *d < 10)?))?;
+        units =
+            units.checked_mul(10)?.checked_add(i128::from(digit.checked_sub(b'0').filter(|d| *d < 10)?))?;
     }
     if units != 0 {
         units = units.checked_mul(10_i128.checked_pow(shift as u32)?)?;
@@ -174,7 +176,9 @@ mod tests {
         for number in [0, 1, -1, 9, 10, -10, i64::MAX, i64::MIN] {
             assert_eq!(parse_integer(number.to_string().as_bytes()), Some(number));
         }
-        for text in ["", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1.0", "1e3", "0x1", "a", "9223372036854775808"] {
+        for text in
+            ["", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1.0", "1e3", "0x1", "a", "9223372036854775808"]
+        {
             assert_eq!(parse_integer(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(parse_integer(b"-9223372036854775809"), None);
@@ -186,7 +190,9 @@ mod tests {
 
     #[test]
     fn units_of_bytes_are_those_of_redis_conf() {
-        for (text, bytes) in [("0", 0), ("1000", 1000), ("1k", 1000), ("1KB", 1024), ("2mb", 2 << 20), ("1g", 1_000_000_000)] {
+        for (text, bytes) in
+            [("0", 0), ("1000", 1000), ("1k", 1000), ("1KB", 1024), ("2mb", 2 << 20), ("1g", 1_000_000_000)]
+        {
             assert_eq!(parse_bytes(text.as_bytes()), Some(bytes), "{text}");
         }
         for text in ["", "mb", "1tb", "-1", "1 mb", "18446744073709551615kb"] {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 pub use output::Output;
 pub use owned::{OwnedWriter, Reply};
 pub use resp::RespWriter;
+pub(crate) use resp::error_text;
 
 use crate::{engine::ValueRef, error::Error};
 

@@ -32,7 +32,7 @@ struct Class([u64; 4]);
 
 #[derive(Debug)]
 enum Piece {
-    Plain(Finder<'static>),
+    Plain(Box<Finder<'static>>),
     Classes(ShiftAnd),
 }
 
@@ -127,7 +127,7 @@ impl Piece {
     fn new(classes: &[Class]) -> Self {
         let plain: Option<Vec<u8>> = classes.iter().map(Class::only_byte).collect();
         match plain {
-            Some(bytes) => Self::Plain(Finder::new(&bytes).into_owned()),
+            Some(bytes) => Self::Plain(Box::new(Finder::new(&bytes).into_owned())),
             None => Self::Classes(ShiftAnd::new(classes)),
         }
     }
@@ -170,9 +170,8 @@ impl ShiftAnd {
 
     fn is_at_start(&self, text: &[u8]) -> bool {
         text.len() >= self.length
-            && (0..self.length).all(|at| {
-                self.masks[usize::from(text[at]) * self.words + at / 64] & (1 << (at % 64)) != 0
-            })
+            && (0..self.length)
+                .all(|at| self.masks[usize::from(text[at]) * self.words + at / 64] & (1 << (at % 64)) != 0)
     }
 
     fn find(&self, text: &[u8]) -> Option<usize> {
@@ -300,7 +299,10 @@ mod tests {
             ("user:*:name", "user:1:name", "user:1:names"),
         ] {
             assert!(Glob::new(pattern.as_bytes()).matches(matching.as_bytes()), "{pattern} {matching}");
-            assert!(!Glob::new(pattern.as_bytes()).matches(other.as_bytes()) || other == "-", "{pattern} {other}");
+            assert!(
+                !Glob::new(pattern.as_bytes()).matches(other.as_bytes()) || other == "-",
+                "{pattern} {other}"
+            );
         }
         assert!(!Glob::new(b"[]").matches(b"]"));
         assert!(Glob::ignoring_case(b"MAX*").matches(b"maxMemory"));

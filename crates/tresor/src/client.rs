@@ -1,0 +1,273 @@
+//! The clients that are connected: what CLIENT LIST shows, and how one client closes another.
+//!
+//! A session notes what it does in its own [`Client`] with relaxed stores, once a batch of commands;
+//! whoever lists or closes clients pays for the rest. Invariant: a client is in the registry exactly
+//! as long as its session has an address, so library calls and HTTP requests never appear there.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+use crate::command::{CATALOG, CommandId};
+
+/// One connected client, shared by its session and by those who look at it.
+pub struct Client {
+    id: u64,
+    connected_ms: u64,
+    active_ms: AtomicU64,
+    last_command: AtomicU16,
+    database: AtomicU8,
+    protocol: AtomicU8,
+    no_evict: AtomicBool,
+    no_touch: AtomicBool,
+    killed: AtomicBool,
+    /// The task that waits to be told that it is closed.
+    waker: Mutex<Option<Waker>>,
+    labels: Mutex<Labels>,
+    input_bytes: AtomicU64,
+    output_bytes: AtomicU64,
+}
+
+/// What a client is called.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// Where it comes from.
+    pub peer: String,
+    /// Where it came in.
+    pub local: String,
+    /// The name that CLIENT SETNAME gave.
+    pub name: String,
+    /// The library that it says it is.
+    pub library: String,
+    /// That library's version.
+    pub library_version: String,
+}
+
+impl Client {
+    fn new(id: u64, now_ms: u64) -> Self {
+        Self {
+            id,
+            connected_ms: now_ms,
+            active_ms: AtomicU64::new(now_ms),
+            last_command: AtomicU16::new(CommandId::Ping as u16),
+            database: AtomicU8::new(0),
+            protocol: AtomicU8::new(2),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            waker: Mutex::default(),
+            labels: Mutex::default(),
+            input_bytes: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Its number: never given twice while the database is open.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What it is called, as of now.
+    pub fn labels(&self) -> Labels {
+        self.labels.lock().clone()
+    }
+
+    /// Notes the bytes in its buffers, for CLIENT LIST and INFO. For the connection, once a batch.
+    #[inline]
+    pub fn set_buffers(&self, input_bytes: usize, output_bytes: usize) {
+        self.input_bytes.store(input_bytes as u64, Relaxed);
+        self.output_bytes.store(output_bytes as u64, Relaxed);
+    }
+
+    /// Bytes of input and of output that wait in its buffers.
+    pub fn buffers(&self) -> (u64, u64) {
+        (self.input_bytes.load(Relaxed), self.output_bytes.load(Relaxed))
+    }
+
+    /// Ready once another client has closed this one. One task may wait at a time: the last that asked.
+    pub fn poll_killed(&self, context: &Context<'_>) -> Poll<()> {
+        // Registered first, looked at second: a kill in between finds the waker.
+        *self.waker.lock() = Some(context.waker().clone());
+        if self.is_killed() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether another client has closed this one.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Relaxed)
+    }
+
+    /// Closes it: its connection is told at its next poll.
+    pub fn kill(&self) {
+        self.killed.store(true, Relaxed);
+        if let Some(waker) = self.waker.lock().take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn label(&self, change: impl FnOnce(&mut Labels)) {
+        change(&mut self.labels.lock());
+    }
+
+    #[inline]
+    pub(crate) fn note_batch(&self, now_ms: u64, last: CommandId) {
+        self.active_ms.store(now_ms, Relaxed);
+        self.last_command.store(last as u16, Relaxed);
+    }
+
+    pub(crate) fn note_database(&self, database: u8) {
+        self.database.store(database, Relaxed);
+    }
+
+    pub(crate) fn note_protocol(&self, protocol: u8) {
+        self.protocol.store(protocol, Relaxed);
+    }
+
+    pub(crate) fn set_no_evict(&self, spared: bool) {
+        self.no_evict.store(spared, Relaxed);
+    }
+
+    pub(crate) fn set_no_touch(&self, untouched: bool) {
+        self.no_touch.store(untouched, Relaxed);
+    }
+
+    /// Back to what a new client is, but for its address and library.
+    pub(crate) fn reset(&self) {
+        self.set_no_evict(false);
+        self.set_no_touch(false);
+        self.note_database(0);
+        self.label(|labels| labels.name.clear());
+    }
+
+    /// One line as CLIENT LIST has it, without its line end. Fields are Redis 7.2's.
+    pub fn line(&self, now_ms: u64) -> String {
+        let labels = self.labels();
+        let (input, output) = self.buffers();
+        let mut flags = String::new();
+        for (set, flag) in [(&self.no_evict, 'e'), (&self.no_touch, 'T')] {
+            if set.load(Relaxed) {
+                flags.push(flag);
+            }
+        }
+        let flags = if flags.is_empty() { "N" } else { &flags };
+        let last = &CATALOG[usize::from(self.last_command.load(Relaxed))];
+        let since = |moment_ms: u64| now_ms.saturating_sub(moment_ms) / 1000;
+        let mut line = String::new();
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+             multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem=0 \
+             tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+            self.id,
+            labels.peer,
+            labels.local,
+            labels.name,
+            since(self.connected_ms),
+            since(self.active_ms.load(Relaxed)),
+            self.database.load(Relaxed),
+            input + output,
+            last.name,
+            self.protocol.load(Relaxed),
+            labels.library,
+            labels.library_version,
+        );
+        line
+    }
+}
+
+/// Every connected client of a database.
+#[derive(Default)]
+pub struct Clients {
+    latest_id: AtomicU64,
+    connected: Mutex<BTreeMap<u64, Arc<Client>>>,
+    received: AtomicU64,
+    rejected: AtomicU64,
+    pause: Pause,
+}
+
+#[derive(Default)]
+struct Pause {
+    until_ms: AtomicU64,
+    writes_alone: AtomicBool,
+}
+
+/// Whom CLIENT PAUSE holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paused {
+    Everyone,
+    Writers,
+}
+
+impl Clients {
+    pub(crate) fn create(&self, now_ms: u64) -> Arc<Client> {
+        Arc::new(Client::new(self.latest_id.fetch_add(1, Relaxed) + 1, now_ms))
+    }
+
+    pub(crate) fn add(&self, client: &Arc<Client>) {
+        if self.connected.lock().insert(client.id, client.clone()).is_none() {
+            self.received.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn remove(&self, client: &Client) {
+        self.connected.lock().remove(&client.id);
+    }
+
+    /// Counts a connection that was turned away before it had a session.
+    pub fn count_rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    /// Connections taken and turned away so far.
+    pub fn received_and_rejected(&self) -> (u64, u64) {
+        (self.received.load(Relaxed), self.rejected.load(Relaxed))
+    }
+
+    pub(crate) fn reset_counts(&self) {
+        self.received.store(0, Relaxed);
+        self.rejected.store(0, Relaxed);
+    }
+
+    /// How many are connected.
+    pub fn len(&self) -> usize {
+        self.connected.lock().len()
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those connected now, in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.connected.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn pause(&self, until_ms: u64, whom: Paused) {
+        self.pause.writes_alone.store(whom == Paused::Writers, Relaxed);
+        self.pause.until_ms.store(until_ms, Relaxed);
+    }
+
+    pub(crate) fn unpause(&self) {
+        self.pause.until_ms.store(0, Relaxed);
+    }
+
+    /// Who is held back, and until when in Unix milliseconds.
+    #[inline]
+    pub(crate) fn paused(&self) -> Option<(Paused, u64)> {
+        let until_ms = self.pause.until_ms.load(Relaxed);
+        if until_ms == 0 {
+            return None;
+        }
+        let whom = if self.pause.writes_alone.load(Relaxed) { Paused::Writers } else { Paused::Everyone };
+        Some((whom, until_ms))
+    }
+}

@@ -1,0 +1,289 @@
+//! INFO: how the server is doing, under the names that Redis's clients and monitors read.
+//!
+//! Only what is true here is told; figures of things that Tresor does not have (forks, rewrites,
+//! replicas) stand where common monitors look for them, with the value that says "none".
+
+use std::{fmt::Write, sync::atomic::Ordering::Relaxed};
+
+use super::{Args, config::policy_name, connection::REDIS_VERSION, is};
+use crate::{
+    command::CATALOG,
+    config::Durability,
+    database::Core,
+    engine::Status,
+    error::Result,
+    process::{ProcessFigures, total_memory_bytes},
+    reply::ReplyWriter,
+    session::Session,
+};
+
+/// What the sections are written from: gathered once, so that they agree with one another.
+struct Facts<'a> {
+    core: &'a Core,
+    status: Status,
+    now_ms: u64,
+    process: ProcessFigures,
+    buffer_bytes: u64,
+}
+
+struct Section {
+    name: &'static str,
+    /// Part of INFO without arguments.
+    usual: bool,
+    write: fn(&Facts<'_>, &mut Lines),
+}
+
+const SECTIONS: &[Section] = &[
+    Section { name: "Server", usual: true, write: server },
+    Section { name: "Clients", usual: true, write: clients },
+    Section { name: "Memory", usual: true, write: memory },
+    Section { name: "Persistence", usual: true, write: persistence },
+    Section { name: "Stats", usual: true, write: stats },
+    Section { name: "Replication", usual: true, write: replication },
+    Section { name: "CPU", usual: true, write: cpu },
+    Section { name: "Modules", usual: true, write: |_, _| {} },
+    Section { name: "Commandstats", usual: false, write: commandstats },
+    Section { name: "Errorstats", usual: true, write: errorstats },
+    Section { name: "Latencystats", usual: false, write: latencystats },
+    Section { name: "Cluster", usual: true, write: |_, lines| lines.add("cluster_enabled", 0) },
+    Section { name: "Keyspace", usual: true, write: keyspace },
+];
+
+/// `name:value`, a line each.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    /// The value, and once more for people.
+    fn add_bytes(&mut self, name: &str, bytes: u64) {
+        self.add(name, bytes);
+        self.add(&format!("{name}_human"), human(bytes));
+    }
+}
+
+fn human(bytes: u64) -> String {
+    let units = [("", 1_u64), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+    match units.iter().rev().find(|(_, size)| bytes >= *size) {
+        None | Some(("", _)) => format!("{bytes}B"),
+        Some((unit, size)) => format!("{:.2}{unit}", bytes as f64 / *size as f64),
+    }
+}
+
+pub(super) async fn info(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let core = session.core().clone();
+    let status = core.engine.status().await?;
+    session.saw(status.sequence);
+    let buffer_bytes = core.clients.all().iter().map(|client| client.buffers()).map(|(i, o)| i + o).sum();
+    let facts =
+        Facts { core: &core, status, now_ms: session.now_ms(), process: ProcessFigures::now(), buffer_bytes };
+    let wanted = |section: &Section| {
+        let named = |word: &&[u8]| {
+            is(word, section.name)
+                || is(word, "all")
+                || is(word, "everything")
+                || (section.usual && is(word, "default"))
+        };
+        if args.len() == 1 { section.usual } else { args[1..].iter().any(named) }
+    };
+    let mut lines = Lines::default();
+    for section in SECTIONS.iter().filter(|section| wanted(section)) {
+        if !lines.0.is_empty() {
+            lines.0.push_str("\r\n");
+        }
+        let _ = write!(lines.0, "# {}\r\n", section.name);
+        (section.write)(&facts, &mut lines);
+    }
+    reply.verbatim("txt", &lines.0);
+    Ok(())
+}
+
+/// When the latest snapshot was finished, in Unix milliseconds.
+pub(super) async fn last_save_ms(session: &Session) -> Result<u64> {
+    Ok(session.core().start.saved_ms.load(Relaxed))
+}
+
+fn server(facts: &Facts<'_>, lines: &mut Lines) {
+    let core = facts.core;
+    let clock = core.time.clock();
+    let uptime_s = clock.monotonic_ns().saturating_sub(core.start.at_ns) / 1_000_000_000;
+    let fact = |name: &str| core.settings.fact(name).unwrap_or_default();
+    lines.add("redis_version", REDIS_VERSION);
+    lines.add("server_name", "tresor");
+    lines.add("tresor_version", env!("CARGO_PKG_VERSION"));
+    lines.add("redis_mode", "standalone");
+    lines.add("os", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH));
+    lines.add("arch_bits", usize::BITS);
+    lines.add("process_id", std::process::id());
+    lines.add("run_id", &core.start.run_id);
+    lines.add("tcp_port", fact("port"));
+    lines.add("server_time_usec", facts.now_ms * 1000);
+    lines.add("uptime_in_seconds", uptime_s);
+    lines.add("uptime_in_days", uptime_s / 86_400);
+    lines.add("hz", 10);
+    lines.add("config_file", fact("config_file"));
+    lines.add("engine", core.engine.capabilities().name);
+    lines.add("worker_threads", core.config.workers);
+    lines.add("store_id", format!("{:016x}", facts.status.store_id));
+}
+
+fn clients(facts: &Facts<'_>, lines: &mut Lines) {
+    let all = facts.core.clients.all();
+    let most =
+        |bytes: fn((u64, u64)) -> u64| all.iter().map(|client| bytes(client.buffers())).max().unwrap_or(0);
+    lines.add("connected_clients", all.len());
+    lines.add("cluster_connections", 0);
+    lines.add("maxclients", facts.core.settings.max_clients.load(Relaxed));
+    lines.add("client_recent_max_input_buffer", most(|(input, _)| input));
+    lines.add("client_recent_max_output_buffer", most(|(_, output)| output));
+    lines.add("blocked_clients", 0);
+    lines.add("tracking_clients", 0);
+    lines.add("clients_in_timeout_table", 0);
+}
+
+fn memory(facts: &Facts<'_>, lines: &mut Lines) {
+    let used = facts.status.data_bytes + facts.buffer_bytes;
+    let resident = facts.process.resident_bytes;
+    let limit = facts.core.memory_limit.max_bytes().unwrap_or(0);
+    lines.add_bytes("used_memory", used);
+    lines.add_bytes("used_memory_rss", resident);
+    lines.add_bytes("used_memory_peak", facts.process.peak_resident_bytes);
+    lines.add("used_memory_overhead", facts.buffer_bytes);
+    lines.add("used_memory_dataset", facts.status.data_bytes);
+    lines.add_bytes("total_system_memory", total_memory_bytes());
+    lines.add_bytes("maxmemory", limit);
+    lines.add("maxmemory_policy", policy_name(facts.core.memory_limit.policy()));
+    lines.add("mem_fragmentation_ratio", format!("{:.2}", resident as f64 / used.max(1) as f64));
+    lines.add("mem_fragmentation_bytes", resident.saturating_sub(used));
+    lines.add("mem_clients_normal", facts.buffer_bytes);
+    lines.add("mem_clients_slaves", 0);
+    lines.add("active_defrag_running", 0);
+    lines.add("lazyfree_pending_objects", 0);
+}
+
+fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
+    lines.add("loading", 0);
+    lines.add("async_loading", 0);
+    lines.add("rdb_changes_since_last_save", 0);
+    lines.add("rdb_bgsave_in_progress", 0);
+    lines.add("rdb_last_save_time", facts.core.start.saved_ms.load(Relaxed) / 1000);
+    lines.add("rdb_last_bgsave_status", "ok");
+    lines.add("rdb_last_bgsave_time_sec", -1);
+    lines.add("rdb_current_bgsave_time_sec", -1);
+    lines.add("aof_enabled", i32::from(facts.status.log.is_some()));
+    lines.add("aof_rewrite_in_progress", 0);
+    lines.add("aof_rewrite_scheduled", 0);
+    lines.add("aof_last_rewrite_time_sec", -1);
+    lines.add("aof_current_rewrite_time_sec", -1);
+    lines.add("aof_last_bgrewrite_status", "ok");
+    lines.add("aof_last_write_status", "ok");
+    let durability = match facts.core.config.durability {
+        Durability::None => "none",
+        Durability::Interval { .. } => "interval",
+        Durability::Always => "always",
+    };
+    lines.add("durability", durability);
+    lines.add("sequence", facts.status.sequence);
+}
+
+fn stats(facts: &Facts<'_>, lines: &mut Lines) {
+    let metrics = &facts.core.metrics;
+    let (received, rejected) = facts.core.clients.received_and_rejected();
+    let (hits, misses) = metrics.hits_and_misses();
+    let (received_bytes, sent_bytes) = metrics.received_and_sent_bytes();
+    let commands = metrics.commands_processed();
+    let now_ns = facts.core.time.clock().monotonic_ns();
+    lines.add("total_connections_received", received);
+    lines.add("total_commands_processed", commands);
+    lines.add("instantaneous_ops_per_sec", facts.core.start.commands_per_second(now_ns, commands));
+    lines.add("total_net_input_bytes", received_bytes);
+    lines.add("total_net_output_bytes", sent_bytes);
+    lines.add("rejected_connections", rejected);
+    lines.add("sync_full", 0);
+    lines.add("sync_partial_ok", 0);
+    lines.add("sync_partial_err", 0);
+    lines.add("expired_keys", facts.status.expired);
+    lines.add("evicted_keys", facts.status.evicted);
+    lines.add("evicted_clients", 0);
+    lines.add("keyspace_hits", hits);
+    lines.add("keyspace_misses", misses);
+    lines.add("pubsub_channels", 0);
+    lines.add("pubsub_patterns", 0);
+    lines.add("latest_fork_usec", 0);
+    lines.add("total_forks", 0);
+    lines.add("total_error_replies", metrics.errors().iter().map(|(_, count)| count).sum::<u64>());
+}
+
+fn replication(facts: &Facts<'_>, lines: &mut Lines) {
+    lines.add("role", "master");
+    lines.add("connected_slaves", 0);
+    lines.add("master_failover_state", "no-failover");
+    lines.add("master_replid", &facts.core.start.run_id);
+    lines.add("master_replid2", "0".repeat(40));
+    lines.add("master_repl_offset", 0);
+    lines.add("second_repl_offset", -1);
+    lines.add("repl_backlog_active", 0);
+    lines.add("repl_backlog_size", 0);
+    lines.add("repl_backlog_first_byte_offset", 0);
+    lines.add("repl_backlog_histlen", 0);
+}
+
+fn cpu(facts: &Facts<'_>, lines: &mut Lines) {
+    lines.add("used_cpu_sys", format!("{:.6}", facts.process.system_seconds));
+    lines.add("used_cpu_user", format!("{:.6}", facts.process.user_seconds));
+    lines.add("used_cpu_sys_children", "0.000000");
+    lines.add("used_cpu_user_children", "0.000000");
+}
+
+fn commandstats(facts: &Facts<'_>, lines: &mut Lines) {
+    for row in CATALOG {
+        let figures = facts.core.metrics.command(row.id);
+        if figures.calls + figures.rejected == 0 {
+            continue;
+        }
+        let microseconds = figures.nanoseconds as f64 / 1000.0;
+        let value = format!(
+            "calls={},usec={microseconds:.0},usec_per_call={:.2},rejected_calls={},failed_calls={}",
+            figures.calls,
+            microseconds / figures.calls.max(1) as f64,
+            figures.rejected,
+            figures.failed
+        );
+        lines.add(&format!("cmdstat_{}", row.name), value);
+    }
+}
+
+fn errorstats(facts: &Facts<'_>, lines: &mut Lines) {
+    for (code, count) in facts.core.metrics.errors() {
+        lines.add(&format!("errorstat_{code}"), format!("count={count}"));
+    }
+}
+
+fn latencystats(facts: &Facts<'_>, lines: &mut Lines) {
+    for row in CATALOG {
+        let figures = facts.core.metrics.command(row.id);
+        if figures.calls == 0 {
+            continue;
+        }
+        let microseconds = |share| figures.percentile_ns(share) as f64 / 1000.0;
+        let value = format!(
+            "p50={:.3},p99={:.3},p99.9={:.3}",
+            microseconds(0.5),
+            microseconds(0.99),
+            microseconds(0.999)
+        );
+        lines.add(&format!("latency_percentiles_usec_{}", row.name), value);
+    }
+}
+
+fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
+    for (number, (keys, expiring)) in facts.status.keys.iter().zip(&facts.status.expiring).enumerate() {
+        if *keys > 0 {
+            lines.add(&format!("db{number}"), format!("keys={keys},expires={expiring},avg_ttl=0"));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The catalog's rows, by family.
+//!
+//! The macro makes three things of them: the closed set [`CommandId`], the table [`CATALOG`], and the
+//! one `match` that calls a command's function, so that a command cannot be in one and not another.
+//! Columns: id, name, arity, flags, keys (first last step), group, since, syntax, summary, reply => function.
+
+use super::{
+    Args,
+    catalog::{Flag, Flags, Keys, Row},
+    client, config, connection, counter, expiry, info, introspection, key, keyspace, range, server, string,
+};
+use crate::{error::Result, reply::ReplyWriter, session::Session};
+
+macro_rules! catalog {
+    ($($id:ident $name:literal $arity:literal [$($flag:ident)*] ($first:literal $last:literal $step:literal)
+        $group:literal $since:literal $syntax:literal $summary:literal $reply:literal
+        => $family:ident::$function:ident;)*) => {
+        /// The commands, in the order of [`CATALOG`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        #[allow(missing_docs, reason = "the rows say it")]
+        pub enum CommandId { $($id),* }
+
+        /// Every command's row; `CATALOG[id as usize]` is the row of `id`.
+        pub static CATALOG: &[Row] = &[$(Row {
+            id: CommandId::$id,
+            name: $name,
+            arity: $arity,
+            flags: Flags::of($name, &[$(Flag::$flag),*]),
+            keys: Keys { first: $first, last: $last, step: $step },
+            group: $group,
+            since: $since,
+            syntax: $syntax,
+            summary: $summary,
+            reply: $reply,
+        }),*];
+
+        /// Runs a command whose arity and rights were checked.
+        #[inline]
+        pub(crate) async fn dispatch(
+            id: CommandId,
+            session: &mut Session,
+            args: Args<'_>,
+            reply: &mut ReplyWriter,
+        ) -> Result<()> {
+            match id {
+                $(CommandId::$id => $family::$function(session, args, reply).await,)*
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+catalog! {
+    // Connection
+    Auth "auth" -2 [Fast NoAuth] (0 0 0) "connection" "1.0.0" "[username] password"
+        "Authenticates the connection." "OK" => connection::auth;
+    Client "client" -2 [Container] (0 0 0) "connection" "2.4.0" ""
+        "Holds the commands about client connections." "depends on the subcommand" => connection::container;
+    ClientGetname "client|getname" 2 [Fast] (0 0 0) "connection" "2.6.9" ""
+        "Tells the connection's name." "bulk, or null without a name" => client::getname;
+    ClientHelp "client|help" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ClientId "client|id" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
+        "Tells the connection's id." "integer" => client::id;
+    ClientInfo "client|info" 2 [] (0 0 0) "connection" "6.2.0" ""
+        "Describes the connection." "bulk: one line of fields" => client::info;
+    ClientKill "client|kill" -3 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
+        "ip:port | [ID client-id] [TYPE normal | master | replica | pubsub] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no]"
+        "Closes connections." "OK for an address, else integer: how many" => client::kill;
+    ClientList "client|list" -2 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
+        "[TYPE normal | master | replica | pubsub] [ID client-id [client-id ...]]"
+        "Describes every connection." "bulk: one line of fields a connection" => client::list;
+    ClientNoEvict "client|no-evict" 3 [Admin Dangerous] (0 0 0) "connection" "7.0.0" "ON | OFF"
+        "Spares the connection when connections are closed for want of memory." "OK" => client::no_evict;
+    ClientNoTouch "client|no-touch" 3 [Fast] (0 0 0) "connection" "7.2.0" "ON | OFF"
+        "Keeps the connection's reads from counting as use of a key." "OK" => client::no_touch;
+    ClientPause "client|pause" -3 [Admin Dangerous] (0 0 0) "connection" "3.0.0" "timeout [WRITE | ALL]"
+        "Holds back everyone's commands, or writes alone, for some milliseconds." "OK" => client::pause;
+    ClientReply "client|reply" 3 [] (0 0 0) "connection" "3.2.0" "ON | OFF | SKIP"
+        "Turns replies to the connection on or off, or leaves out the next one." "OK for ON, else nothing" => client::reply;
+    ClientSetinfo "client|setinfo" 4 [Fast] (0 0 0) "connection" "7.2.0" "LIB-NAME libname | LIB-VER libver"
+        "Notes which library the client uses." "OK" => client::setinfo;
+    ClientSetname "client|setname" 3 [Fast] (0 0 0) "connection" "2.6.9" "connection-name"
+        "Names the connection." "OK" => client::setname;
+    ClientUnpause "client|unpause" 2 [Admin Dangerous] (0 0 0) "connection" "6.2.0" ""
+        "Ends a pause." "OK" => client::unpause;
+    Echo "echo" 2 [Fast] (0 0 0) "connection" "1.0.0" "message"
+        "Answers what it was given." "bulk" => connection::echo;
+    Hello "hello" -1 [Fast NoAuth] (0 0 0) "connection" "6.0.0"
+        "[protover [AUTH username password] [SETNAME clientname]]"
+        "Chooses the protocol version and introduces both sides." "map: server, version, proto, id, mode, role, modules" => connection::hello;
+    Ping "ping" -1 [Fast] (0 0 0) "connection" "1.0.0" "[message]"
+        "Answers PONG, or the word it was given." "simple or bulk" => connection::ping;
+    Quit "quit" -1 [Fast NoAuth] (0 0 0) "connection" "1.0.0" ""
+        "Closes the connection." "OK" => connection::quit;
+    Reset "reset" 1 [Fast NoAuth] (0 0 0) "connection" "6.2.0" ""
+        "Puts the connection's state back to what it was at first." "RESET" => connection::reset;
+    Select "select" 2 [Fast] (0 0 0) "connection" "1.0.0" "index"
+        "Changes the connection's database." "OK" => connection::select;
+
+    // Keys
+    Dbsize "dbsize" 1 [Readonly Fast] (0 0 0) "server" "1.0.0" ""
+        "Counts the keys of the database, expired ones that are not yet removed included." "integer" => keyspace::dbsize;
+    Del "del" -2 [Write] (1 -1 1) "generic" "1.0.0" "key [key ...]"
+        "Deletes keys." "integer: how many were there" => key::del;
+    Exists "exists" -2 [Readonly Fast] (1 -1 1) "generic" "1.0.0" "key [key ...]"
+        "Counts which of the keys are there; one named twice counts twice." "integer" => key::exists;
+    Expire "expire" -3 [Write Fast] (1 1 1) "generic" "1.0.0" "key seconds [NX | XX | GT | LT]"
+        "Lets a key expire in some seconds." "integer: 1, or 0 when nothing was set" => expiry::expire;
+    Expireat "expireat" -3 [Write Fast] (1 1 1) "generic" "1.2.0" "key unix-time-seconds [NX | XX | GT | LT]"
+        "Lets a key expire at a Unix time in seconds." "integer: 1, or 0 when nothing was set" => expiry::expireat;
+    Expiretime "expiretime" 2 [Readonly Fast] (1 1 1) "generic" "7.0.0" "key"
+        "Tells when a key expires, as a Unix time in seconds." "integer; -1 for never, -2 for no such key" => expiry::expiretime;
+    Flushall "flushall" -1 [Write AllGates Dangerous] (0 0 0) "server" "1.0.0" "[ASYNC | SYNC]"
+        "Removes every key of every database." "OK" => keyspace::flushall;
+    Flushdb "flushdb" -1 [Write AllGates Dangerous] (0 0 0) "server" "1.0.0" "[ASYNC | SYNC]"
+        "Removes every key of the database." "OK" => keyspace::flushdb;
+    KeysMatching "keys" 2 [Readonly Dangerous] (0 0 0) "generic" "1.0.0" "pattern"
+        "Lists the keys that match a pattern, in slices that let other clients through." "array of bulks" => keyspace::keys;
+    Persist "persist" 2 [Write Fast] (1 1 1) "generic" "2.2.0" "key"
+        "Removes a key's expiry." "integer: 1, or 0 when there was none" => expiry::persist;
+    Pexpire "pexpire" -3 [Write Fast] (1 1 1) "generic" "2.6.0" "key milliseconds [NX | XX | GT | LT]"
+        "Lets a key expire in some milliseconds." "integer: 1, or 0 when nothing was set" => expiry::pexpire;
+    Pexpireat "pexpireat" -3 [Write Fast] (1 1 1) "generic" "2.6.0" "key unix-time-milliseconds [NX | XX | GT | LT]"
+        "Lets a key expire at a Unix time in milliseconds." "integer: 1, or 0 when nothing was set" => expiry::pexpireat;
+    Pexpiretime "pexpiretime" 2 [Readonly Fast] (1 1 1) "generic" "7.0.0" "key"
+        "Tells when a key expires, as a Unix time in milliseconds." "integer; -1 for never, -2 for no such key" => expiry::pexpiretime;
+    Pttl "pttl" 2 [Readonly Fast] (1 1 1) "generic" "2.6.0" "key"
+        "Tells how many milliseconds a key has left." "integer; -1 for never, -2 for no such key" => expiry::pttl;
+    Randomkey "randomkey" 1 [Readonly] (0 0 0) "generic" "1.0.0" ""
+        "Picks a key." "bulk, or null when there is none" => keyspace::randomkey;
+    Rename "rename" 3 [Write] (1 2 1) "generic" "1.0.0" "key newkey"
+        "Gives an entry another key, replacing what was there." "OK" => key::rename;
+    Renamenx "renamenx" 3 [Write Fast] (1 2 1) "generic" "1.0.0" "key newkey"
+        "Gives an entry another key, unless that one is taken." "integer: 1, or 0 when it is taken" => key::renamenx;
+    Scan "scan" -2 [Readonly] (0 0 0) "generic" "2.8.0" "cursor [MATCH pattern] [COUNT count] [TYPE type]"
+        "Lists keys page by page: those there all the time are seen once." "array: the next cursor, array of keys" => keyspace::scan;
+    Touch "touch" -2 [Readonly Fast] (1 -1 1) "generic" "3.2.1" "key [key ...]"
+        "Counts as use of the keys." "integer: how many are there" => key::exists;
+    Ttl "ttl" 2 [Readonly Fast] (1 1 1) "generic" "1.0.0" "key"
+        "Tells how many seconds a key has left." "integer; -1 for never, -2 for no such key" => expiry::ttl;
+    Type "type" 2 [Readonly Fast] (1 1 1) "generic" "1.0.0" "key"
+        "Tells what a key holds." "simple: string, or none" => key::kind;
+    Unlink "unlink" -2 [Write Fast] (1 -1 1) "generic" "4.0.0" "key [key ...]"
+        "Deletes keys." "integer: how many were there" => key::del;
+
+    // Strings
+    Append "append" 3 [Write Denyoom Fast] (1 1 1) "string" "2.0.0" "key value"
+        "Adds to the end of a value." "integer: the new length" => range::append;
+    Decr "decr" 2 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key"
+        "Takes one from a number." "integer: the new number" => counter::decr;
+    Decrby "decrby" 3 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key decrement"
+        "Takes from a number." "integer: the new number" => counter::decrby;
+    Delifeq "delifeq" 3 [Write Fast] (1 1 1) "string" "9.0.0" "key value"
+        "Deletes a key if it holds this value." "integer: 1, or 0 when it does not" => string::delifeq;
+    Get "get" 2 [Readonly Fast] (1 1 1) "string" "1.0.0" "key"
+        "Reads the value of a key." "bulk, or null when the key is absent" => string::get;
+    Getdel "getdel" 2 [Write Fast] (1 1 1) "string" "6.2.0" "key"
+        "Reads the value of a key and deletes it." "bulk, or null when the key is absent" => string::getdel;
+    Getex "getex" -2 [Write Fast] (1 1 1) "string" "6.2.0"
+        "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"
+        "Reads the value of a key and changes its expiry." "bulk, or null when the key is absent" => string::getex;
+    Getrange "getrange" 4 [Readonly] (1 1 1) "string" "2.4.0" "key start end"
+        "Reads a part of a value." "bulk" => range::getrange;
+    Getset "getset" 3 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key value"
+        "Sets the value of a key and answers the old one." "bulk, or null when the key was absent" => string::getset;
+    Incr "incr" 2 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key"
+        "Adds one to a number." "integer: the new number" => counter::incr;
+    Incrby "incrby" 3 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key increment"
+        "Adds to a number." "integer: the new number" => counter::incrby;
+    Incrbyfloat "incrbyfloat" 3 [Write Denyoom Fast] (1 1 1) "string" "2.6.0" "key increment"
+        "Adds to a number with a fraction." "bulk: the new number" => counter::incrbyfloat;
+    Mget "mget" -2 [Readonly Fast] (1 -1 1) "string" "1.0.0" "key [key ...]"
+        "Reads several values as of one moment." "array of bulks, null for absent keys" => string::mget;
+    Mset "mset" -3 [Write Denyoom] (1 -1 2) "string" "1.0.1" "key value [key value ...]"
+        "Sets several values at once, all or none." "OK" => string::mset;
+    Msetnx "msetnx" -3 [Write Denyoom] (1 -1 2) "string" "1.0.1" "key value [key value ...]"
+        "Sets several values at once if none of the keys is there." "integer: 1, or 0 when one was there" => string::msetnx;
+    Psetex "psetex" 4 [Write Denyoom] (1 1 1) "string" "2.6.0" "key milliseconds value"
+        "Sets the value of a key that expires in some milliseconds." "OK" => string::psetex;
+    Set "set" -3 [Write Denyoom] (1 1 1) "string" "1.0.0"
+        "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"
+        "Sets the value of a key." "OK, null when a condition failed, or the old value with GET" => string::set;
+    Setex "setex" 4 [Write Denyoom] (1 1 1) "string" "2.0.0" "key seconds value"
+        "Sets the value of a key that expires in some seconds." "OK" => string::setex;
+    Setnx "setnx" 3 [Write Denyoom Fast] (1 1 1) "string" "1.0.0" "key value"
+        "Sets the value of a key that is not there." "integer: 1, or 0 when it was there" => string::setnx;
+    Setrange "setrange" 4 [Write Denyoom] (1 1 1) "string" "2.2.0" "key offset value"
+        "Writes over a part of a value." "integer: the new length" => range::setrange;
+    Strlen "strlen" 2 [Readonly Fast] (1 1 1) "string" "2.2.0" "key"
+        "Tells how many bytes a value has." "integer; 0 when the key is absent" => range::strlen;
+    Substr "substr" 4 [Readonly] (1 1 1) "string" "1.0.0" "key start end"
+        "Reads a part of a value; GETRANGE's old name." "bulk" => range::getrange;
+
+    // Server
+    Bgsave "bgsave" -1 [Admin Dangerous] (0 0 0) "server" "1.0.0" "[SCHEDULE]"
+        "Begins a snapshot." "simple" => server::bgsave;
+    Command "command" -1 [Container] (0 0 0) "server" "2.8.13" ""
+        "Describes every command." "array, one element a command" => introspection::command;
+    CommandCount "command|count" 2 [] (0 0 0) "server" "2.8.13" ""
+        "Counts the commands." "integer" => introspection::count;
+    CommandDocs "command|docs" -2 [] (0 0 0) "server" "7.0.0" "[command-name [command-name ...]]"
+        "Documents commands." "map: name to map" => introspection::docs;
+    CommandGetkeys "command|getkeys" -3 [] (0 0 0) "server" "2.8.13" "command [arg [arg ...]]"
+        "Tells which words of a request are keys." "array of bulks" => introspection::getkeys;
+    CommandHelp "command|help" 2 [] (0 0 0) "server" "5.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    CommandInfo "command|info" -2 [] (0 0 0) "server" "2.8.13" "[command-name [command-name ...]]"
+        "Describes some commands." "array, null for unknown ones" => introspection::info;
+    CommandList "command|list" -2 [] (0 0 0) "server" "7.0.0" "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]"
+        "Lists the names of commands." "array of bulks" => introspection::list;
+    Config "config" -2 [Container] (0 0 0) "server" "2.0.0" ""
+        "Holds the commands about settings." "depends on the subcommand" => connection::container;
+    ConfigGet "config|get" -3 [Admin Dangerous] (0 0 0) "server" "2.0.0" "parameter [parameter ...]"
+        "Reads the settings whose names match patterns." "map: name to value" => config::get;
+    ConfigHelp "config|help" 2 [] (0 0 0) "server" "5.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ConfigResetstat "config|resetstat" 2 [Admin Dangerous] (0 0 0) "server" "2.0.0" ""
+        "Sets INFO's counters back to zero." "OK" => config::resetstat;
+    ConfigSet "config|set" -4 [Admin Dangerous] (0 0 0) "server" "2.0.0" "parameter value [parameter value ...]"
+        "Changes settings while the server runs, all or none." "OK" => config::set;
+    Info "info" -1 [Dangerous] (0 0 0) "server" "1.0.0" "[section [section ...]]"
+        "Tells how the server is doing." "verbatim text" => info::info;
+    Lastsave "lastsave" 1 [Fast Admin Dangerous] (0 0 0) "server" "1.0.0" ""
+        "Tells when the last snapshot was finished, as a Unix time in seconds." "integer" => server::lastsave;
+    Save "save" 1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" ""
+        "Takes a snapshot and answers when it is on disk." "OK" => server::save;
+    Shutdown "shutdown" -1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"
+        "Stops the server." "nothing: the connection is closed; OK for ABORT" => server::shutdown;
+    Time "time" 1 [Fast] (0 0 0) "server" "2.6.0" ""
+        "Tells the server's time." "array: Unix time in seconds, microseconds within it" => server::time;
+}

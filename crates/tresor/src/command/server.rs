@@ -1,0 +1,75 @@
+//! Commands about the server as a whole: saving, stopping, its time.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Args, is, syntax_error};
+use crate::{
+    engine::Eventual,
+    error::{Error, Result},
+    reply::ReplyWriter,
+    session::{Replies, Session},
+    shutdown::Saving,
+};
+
+pub(super) async fn time(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let now_ms = session.now_ms();
+    reply.array(2);
+    reply.bulk((now_ms / 1000).to_string().as_bytes());
+    reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
+    Ok(())
+}
+
+pub(super) async fn save(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let core = session.core().clone();
+    session.outside(core.engine.save()).await?;
+    core.start.saved_ms.store(core.time.now_ms(), Relaxed);
+    reply.ok();
+    Ok(())
+}
+
+pub(super) async fn bgsave(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    match &args[1..] {
+        [] => {}
+        [option] if is(option, "SCHEDULE") => {}
+        _ => return Err(syntax_error()),
+    }
+    // The call starts it; whoever wants to know its end asks LASTSAVE.
+    if let Eventual::Now(result) = session.engine().save() {
+        result?;
+        session.core().start.saved_ms.store(session.now_ms(), Relaxed);
+    }
+    reply.simple("Background saving started");
+    Ok(())
+}
+
+pub(super) async fn lastsave(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    reply.integer((super::info::last_save_ms(session).await? / 1000) as i64);
+    Ok(())
+}
+
+pub(super) async fn shutdown(session: &mut Session, args: Args<'_>, _: &mut ReplyWriter) -> Result<()> {
+    let (mut saving, mut abort, mut other) = (Saving::AsConfigured, false, false);
+    for option in &args[1..] {
+        if is(option, "ABORT") {
+            abort = true;
+            continue;
+        }
+        other = true;
+        saving = match () {
+            () if is(option, "SAVE") && saving != Saving::Never => Saving::Always,
+            () if is(option, "NOSAVE") && saving != Saving::Always => Saving::Never,
+            // There are no replicas to wait for, and nothing that an error would have to be ignored for.
+            () if is(option, "NOW") || is(option, "FORCE") => saving,
+            () => return Err(syntax_error()),
+        };
+    }
+    if abort {
+        let message = if other { "syntax error" } else { "No shutdown in progress." };
+        return Err(Error::invalid(message));
+    }
+    // The end of the connection is the answer.
+    session.set_replies(Replies::Skip);
+    session.close();
+    session.core().shutdown.request(saving);
+    Ok(())
+}
