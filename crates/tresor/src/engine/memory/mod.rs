@@ -170,7 +170,10 @@ impl Engine for MemoryEngine {
     }
 
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
-        write::update(&self.store, key, now_ms, edit)
+        match self.store.check_open() {
+            Ok(()) => write::update(&self.store, key, now_ms, edit),
+            Err(error) => Eventual::Now(Err(error)),
+        }
     }
 
     #[inline]
@@ -183,6 +186,9 @@ impl Engine for MemoryEngine {
 
     fn status(&self) -> Eventual<'_, Status> {
         let store = &self.store;
+        if let Err(error) = store.check_open() {
+            return Eventual::Now(Err(error));
+        }
         let mut status = Status {
             sequence: store.latest(),
             expired: store.expired.load(Ordering::Relaxed),
@@ -202,6 +208,9 @@ impl Engine for MemoryEngine {
     }
 
     fn save(&self) -> Eventual<'_, ()> {
+        if let Err(error) = self.store.check_open() {
+            return Eventual::Now(Err(error));
+        }
         if self.store.log.is_none() {
             return Eventual::Now(Err(Error::new(
                 ErrorKind::Unsupported,
