@@ -1,4 +1,48 @@
 //! Tresor: a key-value database as a library.
+//!
+//! The same store that the server speaks for, inside a Rust program: in memory, or with a directory to
+//! come back from. Calls block, are made from as many threads as there are, and return when what they
+//! tell of survives what the [`Config`] promises.
+//!
+//! ```
+//! use tresor::{Config, Database, ErrorKind, Map};
+//!
+//! # fn main() -> tresor::Result<()> {
+//! let store = Database::open(Config::memory())?;         // Config::at(path) for one that comes back
+//! store.create("name", "Alice")?;                        // Err(Exists) when the key is there
+//! println!("{}", store.read("name")?);                   // Alice; Err(NotFound) when it is not there
+//! store.put("age", 30)?;                                 // strings and bytes are raw, the rest is JSON
+//! assert_eq!(store.get("age")?.and_then(|age| age.as_i64()), Some(30));
+//! assert_eq!(store.add("age", 1)?, 31);
+//! let counters: Map<String, u64> = store.map("counters")?;
+//! counters.update("visits", |count| Some(count.unwrap_or(0) + 1))?;
+//! for entry in store.range("a".."d") {
+//!     let (key, value) = entry?;
+//!     println!("{key} = {value}");                       // age = 31, counters:visits = 1
+//! }
+//! assert!(store.delete("name")?);
+//! assert_eq!(store.read("name").map_err(|error| error.kind()), Err(ErrorKind::NotFound));
+//! store.close()
+//! # }
+//! ```
+//!
+//! # The API on one page
+//!
+//! | for | there is |
+//! |---|---|
+//! | opening and closing | [`Database::open`], [`Database::over`] (an engine of one's own), [`Config`], [`Database::save`], [`Database::close`] |
+//! | one entry | [`create`](Database::create), [`read`](Database::read), [`update`](Database::update), [`put`](Database::put), [`get`](Database::get), [`contains`](Database::contains), [`delete`](Database::delete), [`Value`], [`Kind`] |
+//! | all entries | [`len`](Database::len), [`is_empty`](Database::is_empty), [`keys`](Database::keys), [`entries`](Database::entries), [`range`](Database::range), [`with_prefix`](Database::with_prefix), [`clear`](Database::clear), [`Key`] |
+//! | entries that expire | [`put_with`](Database::put_with), [`PutOptions`], [`expire`](Database::expire), [`ttl`](Database::ttl), [`persist`](Database::persist) |
+//! | changing what others change too | [`add`](Database::add), [`modify`](Database::modify), [`entry`](Database::entry) and [`Version`], [`put_if`](Database::put_if), [`delete_if`](Database::delete_if), [`Guard`] |
+//! | several changes as one step | [`Changes`], [`Database::apply`], [`Effect`] |
+//! | typed maps | [`Database::map`], [`Map`] |
+//! | the 16 numbered databases | [`Database::database`] |
+//! | what went wrong | [`Error`], [`ErrorKind`], [`Result`] |
+//!
+//! A program for each part stands in `examples/`. The modules below are for front doors and engines:
+//! [`session`] and [`command`] execute what clients send, [`mod@reply`] is what they answer with, [`engine`]
+//! is what a storage engine implements, [`files`] and [`clock`] are the seams to disk and time.
 
 mod call;
 mod changes;

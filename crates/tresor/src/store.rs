@@ -275,6 +275,7 @@ impl Database {
     }
 
     /// Makes a point to start from quickly (a snapshot, a saved file) and returns when it is on disk.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a store without a path.
     pub fn save(&self) -> Result<()> {
         self.core.engine.save().wait()
     }

@@ -1,4 +1,4 @@
-//! The library's calls on entries, over an engine that answers at once and over one that answers later.
+//! The library's calls on entries, in memory and over an engine that answers later.
 
 use std::{
     sync::Arc,
@@ -9,9 +9,11 @@ use std::{
 use tresor::{Changes, Config, Database, Error, ErrorKind, Guard, Kind, PutOptions};
 use tresor_testkit::{LaterEngine, ModelEngine};
 
+/// A store in memory, and one over a model that answers later: every test runs on both.
 fn stores() -> [Database; 2] {
-    let over = |engine| Database::over(engine, Config::memory()).expect("an engine that is open");
-    [over(Arc::new(ModelEngine::new())), over(Arc::new(LaterEngine::new(Arc::new(ModelEngine::new()))))]
+    let later = Arc::new(LaterEngine::new(Arc::new(ModelEngine::new())));
+    let over = Database::over(later, Config::memory());
+    [Database::open(Config::memory()), over].map(|store| store.expect("a store that opens"))
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
@@ -230,7 +232,6 @@ fn after_close_every_handle_answers_unavailable() -> tresor::Result<()> {
     for store in stores() {
         let other = store.database(1)?;
         store.put("k", 1)?;
-        store.save()?;
         store.close()?;
         store.close()?;
         assert_eq!(kind(store.get("k")), ErrorKind::Unavailable);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tresor::{Config, Database, Error, ErrorKind, Kind, Value, engine::Engine};
+use tresor::{Config, Database, Error, ErrorKind, Kind, Value};
 use tresor_testkit::{
     LaterEngine, ModelEngine,
     kv_script::{KvAnswer, KvRequest, run_all},
@@ -42,9 +42,9 @@ fn put(store: &Database, key: &[u8], value: Vec<u8>, kind: Kind) -> Result<KvAns
     }
 }
 
-fn through(name: &str, engine: impl Fn() -> Arc<dyn Engine>) {
+fn through(name: &str, open: impl Fn() -> Result<Database, Error>) {
     run_all(name, |run| {
-        let store = Database::over(engine(), Config::memory()).expect("an engine that is open");
+        let store = open().expect("a store that opens");
         run(&mut |request| {
             execute(&store, request).unwrap_or_else(|error| KvAnswer::Failed(format!("{:?}", error.kind())))
         });
@@ -53,10 +53,11 @@ fn through(name: &str, engine: impl Fn() -> Arc<dyn Engine>) {
 
 #[test]
 fn the_library_answers_as_the_scripts_say() {
-    through("library", || Arc::new(ModelEngine::new()));
+    through("the library", || Database::open(Config::memory()));
 }
 
 #[test]
 fn the_library_answers_as_the_scripts_say_over_an_engine_that_answers_later() {
-    through("library over a later engine", || Arc::new(LaterEngine::new(Arc::new(ModelEngine::new()))));
+    let later = || Arc::new(LaterEngine::new(Arc::new(ModelEngine::new())));
+    through("the library over a later engine", || Database::over(later(), Config::memory()));
 }

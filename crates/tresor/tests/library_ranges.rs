@@ -1,12 +1,11 @@
 //! Going through many entries: order, bounds, pages, and typed maps.
 
-use std::{collections::BTreeMap, sync::Arc, thread};
+use std::{collections::BTreeMap, thread};
 
 use tresor::{Config, Database, ErrorKind, Key, Map, Result, Value};
-use tresor_testkit::ModelEngine;
 
 fn store() -> Database {
-    Database::over(Arc::new(ModelEngine::new()), Config::memory()).expect("an engine that is open")
+    Database::open(Config::memory()).expect("a store in memory")
 }
 
 fn keys(entries: impl Iterator<Item = Result<(Key, Value)>>) -> Vec<String> {

@@ -1,0 +1,59 @@
+//! Every program in `examples/` runs, and its assertions hold.
+
+use std::{env, fs, process};
+
+#[path = "../examples/compare_and_set.rs"]
+mod compare_and_set;
+#[path = "../examples/counters.rs"]
+mod counters;
+#[path = "../examples/durable.rs"]
+mod durable;
+#[path = "../examples/expiring_sessions.rs"]
+mod expiring_sessions;
+#[path = "../examples/hello.rs"]
+mod hello;
+#[path = "../examples/measure_get.rs"]
+mod measure_get;
+#[path = "../examples/threads.rs"]
+mod threads;
+
+#[test]
+fn hello_runs() -> tresor::Result<()> {
+    hello::main()
+}
+
+#[test]
+fn counters_runs() -> tresor::Result<()> {
+    counters::main()
+}
+
+#[test]
+fn expiring_sessions_runs() -> tresor::Result<()> {
+    expiring_sessions::main()
+}
+
+#[test]
+fn compare_and_set_runs() -> tresor::Result<()> {
+    compare_and_set::main()
+}
+
+#[test]
+fn threads_runs() -> tresor::Result<()> {
+    threads::main()
+}
+
+#[test]
+fn durable_counts_its_starts() -> tresor::Result<()> {
+    let directory = env::temp_dir().join(format!("tresor-durable-{}", process::id()));
+    let starts = [durable::run(&directory)?, durable::run(&directory)?];
+    fs::remove_dir_all(&directory).expect("the store's directory is there");
+    assert_eq!(starts, [1, 2]);
+    Ok(())
+}
+
+#[test]
+fn measure_get_finds_every_key() -> tresor::Result<()> {
+    let figures = measure_get::measure(1_000, 3)?;
+    assert!(figures.store_ns > 0.0 && figures.map_ns > 0.0);
+    Ok(())
+}
