@@ -66,7 +66,7 @@ pub struct Assembled {
 /// opening the store or binding the ports answers otherwise. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     refuse_what_is_missing(&assembly)?;
-    let database = open(assembly.database)?;
+    let database = Database::open(assembly.database)?;
     let server = Server::start(database.clone(), assembly.server);
     match server {
         Ok(server) => Ok(Assembled { server, database }),
@@ -75,10 +75,6 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled> {
             Err(error)
         }
     }
-}
-
-fn open(_config: Config) -> Result<Database> {
-    Err(Error::new(ErrorKind::Unsupported, "the memory engine is not in this version of Tresor"))
 }
 
 fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
