@@ -29,9 +29,17 @@ pub struct ModelEngine {
 
 type Address = (Vec<u8>, Vec<u8>);
 
+/// One numbered database: its entries by key, and the same addresses by their place in a scan in any
+/// order.
+#[derive(Default)]
+struct Database {
+    entries: BTreeMap<Address, OwnedEntry>,
+    places: BTreeMap<u64, Address>,
+}
+
 #[derive(Default)]
 struct State {
-    databases: [BTreeMap<Address, OwnedEntry>; DATABASES as usize],
+    databases: [Database; DATABASES as usize],
     sequence: Sequence,
     removed: Sequence,
     closed: bool,
@@ -123,10 +131,11 @@ impl Engine for ModelEngine {
         self.with(|state| {
             let mut status = Status { sequence: state.sequence, ..Status::default() };
             for (number, database) in state.databases.iter().enumerate() {
-                status.keys[number] = database.len() as u64;
+                status.keys[number] = database.entries.len() as u64;
                 status.expiring[number] =
-                    database.values().filter(|entry| entry.expires_at_ms.is_some()).count() as u64;
+                    database.entries.values().filter(|entry| entry.expires_at_ms.is_some()).count() as u64;
                 status.data_bytes += database
+                    .entries
                     .iter()
                     .map(|((key, member), entry)| (key.len() + member.len() + entry.value.len()) as u64)
                     .sum::<u64>();
@@ -147,7 +156,7 @@ impl Engine for ModelEngine {
 
 impl State {
     fn entry(&self, key: KeyRef<'_>) -> Option<&OwnedEntry> {
-        self.databases[usize::from(key.database)].get(&address(key))
+        self.databases[usize::from(key.database)].entries.get(&address(key))
     }
 
     fn live(&self, key: KeyRef<'_>, now_ms: u64) -> Option<&OwnedEntry> {
@@ -214,7 +223,7 @@ impl State {
                 None => Effect { existed: false, version: 0 },
             },
             Change::Clear { database } => {
-                self.databases[usize::from(database)].clear();
+                self.databases[usize::from(database)] = Database::default();
                 self.removal()
             }
             Change::Swap { first, second } => {
@@ -227,13 +236,17 @@ impl State {
     fn store(&mut self, key: KeyRef<'_>, now_ms: u64, entry: OwnedEntry) -> Effect {
         let existed = self.live(key, now_ms).is_some();
         let version = self.next();
-        self.databases[usize::from(key.database)].insert(address(key), OwnedEntry { version, ..entry });
+        let database = &mut self.databases[usize::from(key.database)];
+        database.places.insert(place(&address(key)), address(key));
+        database.entries.insert(address(key), OwnedEntry { version, ..entry });
         Effect { existed, version }
     }
 
     fn delete(&mut self, key: KeyRef<'_>, now_ms: u64) -> Effect {
         let existed = self.live(key, now_ms).is_some();
-        if self.databases[usize::from(key.database)].remove(&address(key)).is_none() {
+        let database = &mut self.databases[usize::from(key.database)];
+        database.places.remove(&place(&address(key)));
+        if database.entries.remove(&address(key)).is_none() {
             return Effect { existed, version: 0 };
         }
         let version = self.removal().version;
@@ -246,26 +259,20 @@ impl State {
     }
 
     fn page_by_key(&self, scan: &Scan<'_>, now_ms: u64) -> Result<Page> {
-        let ascending = scan.order == Order::Ascending;
         let behind = match &scan.position {
             Position::Start => Bound::Unbounded,
             Position::Behind { key, member } => Bound::Excluded((key.clone(), member.clone())),
             Position::Cursor(_) => return Err(Error::invalid("a scan in key order has no cursor")),
         };
-        let range = if ascending { (behind, Bound::Unbounded) } else { (Bound::Unbounded, behind) };
         let within = |key: &[u8]| RangeBounds::<[u8]>::contains(&(scan.lower, scan.upper), key);
-        let mut rows: Vec<_> = self.databases[usize::from(scan.database)]
-            .range(range)
-            .filter(|((key, _), entry)| within(key) && !entry.expired(now_ms))
-            .collect();
-        if !ascending {
-            rows.reverse();
-        }
-        let (mut page, taken) = self.fill(scan, &rows);
-        page.next = (taken < rows.len()).then(|| {
-            let (key, member) = rows[taken - 1].0.clone();
-            Position::Behind { key, member }
-        });
+        let shown = |row: &(&Address, &OwnedEntry)| within(&row.0.0) && !row.1.expired(now_ms);
+        let entries = &self.databases[usize::from(scan.database)].entries;
+        let (mut page, last) = if scan.order == Order::Ascending {
+            self.fill(scan, entries.range((behind, Bound::Unbounded)).filter(shown))
+        } else {
+            self.fill(scan, entries.range((Bound::Unbounded, behind)).rev().filter(shown))
+        };
+        page.next = last.map(|(key, member)| Position::Behind { key, member });
         Ok(page)
     }
 
@@ -275,29 +282,37 @@ impl State {
             Position::Cursor(cursor) => cursor,
             Position::Behind { .. } => return Err(Error::invalid("a scan in any order needs a cursor")),
         };
-        let mut rows: Vec<_> = self.databases[usize::from(scan.database)]
-            .iter()
-            .filter(|(address, entry)| place(address) > behind && !entry.expired(now_ms))
-            .collect();
-        rows.sort_by_cached_key(|(address, _)| place(address));
-        let (mut page, taken) = self.fill(scan, &rows);
-        page.next = (taken < rows.len()).then(|| Position::Cursor(place(rows[taken - 1].0)));
+        let database = &self.databases[usize::from(scan.database)];
+        let rows = database
+            .places
+            .range((Bound::Excluded(behind), Bound::Unbounded))
+            .map(|(_, address)| (address, &database.entries[address]))
+            .filter(|(_, entry)| !entry.expired(now_ms));
+        let (mut page, last) = self.fill(scan, rows);
+        page.next = last.map(|address| Position::Cursor(place(&address)));
         Ok(page)
     }
 
-    fn fill(&self, scan: &Scan<'_>, rows: &[(&Address, &OwnedEntry)]) -> (Page, usize) {
+    /// A page of these rows, and the address that it ends with unless it is the last.
+    fn fill<'s>(
+        &self,
+        scan: &Scan<'_>,
+        rows: impl Iterator<Item = (&'s Address, &'s OwnedEntry)>,
+    ) -> (Page, Option<Address>) {
         let mut page = Page::new(scan.database);
-        let (mut taken, mut bytes) = (0, 0);
-        for ((key, member), entry) in rows.iter().take(scan.limit.max(1)) {
-            page.push(key, member, &entry.as_entry(), scan.content);
-            taken += 1;
-            bytes += entry.value.len();
-            if scan.content == Content::Entries && bytes >= PAGE_BYTES {
-                break;
+        page.sequence = self.sequence;
+        let (mut last, mut bytes) = (None, 0);
+        for (address, entry) in rows {
+            if page.len() == scan.limit.max(1) || bytes >= PAGE_BYTES {
+                return (page, last);
+            }
+            page.push(&address.0, &address.1, &entry.as_entry(), scan.content);
+            last = Some(address.clone());
+            if scan.content == Content::Entries {
+                bytes += entry.value.len();
             }
         }
-        page.sequence = self.sequence;
-        (page, taken)
+        (page, None)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod databases;
 pub mod entries;
 pub mod expiry;
 pub mod guards;
+pub mod histories;
 pub mod members;
 pub mod moving_scans;
 pub mod patches;
@@ -66,6 +67,7 @@ macro_rules! conformance_tests {
                 an_edit_changes_the_size;
             versions: versions_never_come_twice a_change_is_a_new_version a_sequence_covers_what_was_shown
                 absence_covers_the_removal refusals_cover_what_they_met;
+            histories: random_histories_agree_with_the_model;
             concurrency: every_increment_counts guarded_writers_do_not_overwrite one_of_many_creates
                 batches_are_seen_whole transfers_keep_the_sum threads_do_not_disturb_each_other
                 clear_and_swap_beside_writers members_are_seen_whole;
@@ -83,13 +85,14 @@ macro_rules! conformance_tests {
 
 #[cfg(test)]
 mod tests {
-    const TOPICS: [&str; 13] = [
+    const TOPICS: [&str; 14] = [
         include_str!("batches.rs"),
         include_str!("concurrency.rs"),
         include_str!("databases.rs"),
         include_str!("entries.rs"),
         include_str!("expiry.rs"),
         include_str!("guards.rs"),
+        include_str!("histories.rs"),
         include_str!("members.rs"),
         include_str!("moving_scans.rs"),
         include_str!("patches.rs"),

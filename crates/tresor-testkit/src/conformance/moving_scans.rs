@@ -5,11 +5,12 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::atomic::{AtomicBool, Ordering as Atomic},
     thread,
 };
 
-use tresor::engine::{Content, Order, Scan};
+use tresor::engine::{Change, Content, KeyRef, Order, Scan};
 
 use super::{
     Make,
@@ -18,6 +19,8 @@ use super::{
 use crate::random::{Random, seed};
 
 const STAYING: u32 = 400;
+/// So many come or go during a scan: several to each shard of an engine that has thousands.
+const PASSING: u32 = 18_000;
 
 fn staying(number: u32) -> Vec<u8> {
     format!("stays:{number:04}").into_bytes()
@@ -53,17 +56,16 @@ pub fn growing_between_pages(make: &Make<'_>) {
     let subject = Subject::new(make);
     fill(&subject);
     for order in orders(&subject) {
-        let mut next = 0_u32;
-        let rows = subject.rows_between(Scan::all(0, order, Content::Keys, 7), || {
-            for _ in 0..if next < 6000 { 150 } else { 0 } {
-                next += 1;
-                subject.put(key(format!("new:{next}").as_bytes()), b"v");
+        let mut added = 0;
+        let rows = subject.rows_between(Scan::all(0, order, Content::Keys, 30), || {
+            if added < PASSING {
+                others(&subject, added..added + 1500, add);
+                added += 1500;
             }
         });
+        assert!(added > 10_000, "the scan was over before the tables grew");
         assert_each_once(&rows, &format!("growing, {order:?}"));
-        for number in 1..=next {
-            subject.one(delete(key(format!("new:{number}").as_bytes())));
-        }
+        others(&subject, 0..added, delete);
     }
 }
 
@@ -72,20 +74,30 @@ pub fn shrinking_between_pages(make: &Make<'_>) {
     let subject = Subject::new(make);
     fill(&subject);
     for order in orders(&subject) {
-        for number in 0..4000_u32 {
-            subject.put(key(format!("goes:{number}").as_bytes()), b"v");
-        }
-        let mut going = 0..4000_u32;
-        let rows = subject.rows_between(Scan::all(0, order, Content::Keys, 20), || {
-            for number in going.by_ref().take(400) {
-                subject.one(delete(key(format!("goes:{number}").as_bytes())));
+        others(&subject, 0..PASSING, add);
+        let mut gone = 0;
+        let rows = subject.rows_between(Scan::all(0, order, Content::Keys, 30), || {
+            if gone < PASSING {
+                others(&subject, gone..gone + 1500, delete);
+                gone += 1500;
             }
         });
         assert_each_once(&rows, &format!("shrinking, {order:?}"));
-        for number in going {
-            subject.one(delete(key(format!("goes:{number}").as_bytes())));
-        }
+        others(&subject, gone..PASSING, delete);
     }
+}
+
+/// Makes one change to each of the numbered keys that do not stay, in batches where there are any.
+fn others(subject: &Subject, numbers: Range<u32>, change: fn(KeyRef<'_>) -> Change<'_>) {
+    let names: Vec<_> = numbers.map(|number| format!("other:{number}").into_bytes()).collect();
+    let together = if subject.engine.capabilities().atomic_batches { 250 } else { 1 };
+    for names in names.chunks(together) {
+        subject.apply(&names.iter().map(|name| change(key(name))).collect::<Vec<_>>());
+    }
+}
+
+fn add(name: KeyRef<'_>) -> Change<'_> {
+    put(name, b"v")
 }
 
 /// Entries come, go, and are written over, the staying ones too, in a random way.
