@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod deadline;
 pub mod kv_script;
+pub mod faulty_files;
 mod later_engine;
 mod manual_clock;
 mod model_engine;

@@ -257,9 +257,10 @@ pub(super) fn seal(records: &mut [u8], seal: Seal, synced: Sequence) {
         let unsynced = u32::try_from(first.saturating_sub(1).saturating_sub(synced)).unwrap_or(u32::MAX);
         rest[8..12].copy_from_slice(&(seal.salt ^ first as u32).to_le_bytes());
         rest[36..40].copy_from_slice(&unsynced.to_le_bytes());
-        let crc = checksum(seal.seed, &rest[4..HEADER_BYTES + length]);
-        rest[0..4].copy_from_slice(&crc.to_le_bytes());
-        rest = &mut rest[padded(length)..];
+        let (record, after) = rest.split_at_mut(padded(length));
+        let crc = checksum(seal.seed, &record[4..]);
+        record[..4].copy_from_slice(&crc.to_le_bytes());
+        rest = after;
     }
 }
 
@@ -283,7 +284,7 @@ impl<'a> Record<'a> {
         if u32_at(header, 8) != seal.salt ^ first as u32 || length > MAX_RECORD_BYTES {
             return None;
         }
-        let covered = bytes.get(4..HEADER_BYTES + length)?;
+        let covered = bytes.get(4..padded(length))?;
         if checksum(seal.seed, covered) != u32_at(header, 0) {
             return None;
         }

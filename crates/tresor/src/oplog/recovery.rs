@@ -56,21 +56,19 @@ pub(super) struct Recovered {
     pub(super) marked: bool,
 }
 
-/// Makes the directory if it is missing.
+/// Makes the directory if it is missing, durably.
 pub(super) fn prepare_directory(files: &dyn Files, directory: &Path) -> Result<()> {
-    files
-        .create_directory(directory)
-        .map_err(|error| failed("create the store's directory", directory, error))?;
-    match directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        // A parent that may not be read is nothing we made: its names are somebody else's care.
-        Some(parent) => match files.sync_directory(parent) {
-            Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
-                Err(failed("sync", parent, error))
-            }
-            _ => Ok(()),
-        },
-        None => Ok(()),
+    match files.list(directory) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("list", directory, error)),
     }
+    files.create_directory(directory).map_err(|error| failed("create the directory", directory, error))?;
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    identity::sync_directory(files, parent)
 }
 
 /// Brings back what a directory holds. The caller has it locked.
