@@ -84,10 +84,10 @@ enum Effect {
 impl Effect {
     fn apply(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Size(size) => to.resize(*size as usize, 0),
+            Self::Size(size) => resize(to, *size as usize),
             Self::Write(offset, bytes) => {
                 let end = *offset as usize + bytes.len();
-                to.resize(to.len().max(end), 0);
+                resize(to, to.len().max(end));
                 to[*offset as usize..end].copy_from_slice(bytes);
             }
         }
@@ -111,6 +111,12 @@ impl Effect {
             _ => self.apply(to),
         }
     }
+}
+
+fn resize(bytes: &mut Vec<u8>, size: usize) {
+    bytes.truncate(size);
+    // Not `Vec::resize`: unoptimized, it goes byte by byte.
+    bytes.extend_from_slice(&vec![0; size - bytes.len()]);
 }
 
 impl FaultyFiles {

@@ -47,17 +47,17 @@ pub(super) struct End {
 pub(super) struct Behind {
     /// Bytes up to the last that is not zero.
     pub(super) bytes: u64,
-    /// Whole records among them.
+    /// Whole records among them, up to the one that vouches.
     pub(super) records: u64,
     /// Where a record says that what is broken was on disk.
     pub(super) vouched_at: Option<u64>,
 }
 
 impl Loaded {
-    /// Reads the segment that begins at `first`, reusing `bytes`. Its directory must be ours.
-    pub(super) fn load(files: &dyn Files, directory: &Path, first: Sequence, bytes: Vec<u8>) -> Result<Self> {
+    /// Reads the segment that begins at `first`.
+    pub(super) fn load(files: &dyn Files, directory: &Path, first: Sequence) -> Result<Self> {
         let path = directory.join(layout::segment_name(first));
-        let bytes = read_whole(files, &path, bytes)?;
+        let bytes = read_whole(files, &path)?;
         let header = Header::parse(&bytes, &path)?;
         if header.first != first {
             return Err(damaged(&path, 24, "its name and its header give different numbers"));
@@ -97,22 +97,21 @@ impl Loaded {
     /// Looks at everything behind the end: records begin at multiples of eight.
     pub(super) fn behind(&self, end: &End) -> Behind {
         let rest = self.bytes.get(end.offset..).unwrap_or_default();
-        let bytes = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
+        let bytes = without_zeros(rest).len() as u64;
         let mut behind = Behind { bytes, ..Behind::default() };
         let mut offset = end.offset;
         while offset < end.offset + bytes as usize {
-            match self.record_at(offset) {
-                Some(record) => {
-                    behind.records += u64::from(record.first >= end.next && record.count > 0);
-                    // A closing record has no number of its own: it vouches for what is before it.
-                    if record.first > end.next && record.attests() >= end.next && behind.vouched_at.is_none()
-                    {
-                        behind.vouched_at = Some(offset as u64);
-                    }
-                    offset += record.framed_bytes();
-                }
-                None => offset += 8,
+            let Some(record) = self.record_at(offset) else {
+                offset += 8;
+                continue;
+            };
+            behind.records += u64::from(record.first >= end.next && record.count > 0);
+            // A closing record has no number of its own: it vouches for what is before it.
+            if record.first > end.next && record.attests() >= end.next {
+                behind.vouched_at = Some(offset as u64);
+                break;
             }
+            offset += record.framed_bytes();
         }
         behind
     }
@@ -123,15 +122,26 @@ impl Loaded {
     }
 }
 
-fn read_whole(files: &dyn Files, path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+/// The bytes up to the last that is not zero. Most of what is asked about is zeros: skip them in blocks.
+fn without_zeros(mut bytes: &[u8]) -> &[u8] {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    while let Some((before, block)) = bytes.split_last_chunk::<4096>()
+        && *block == ZEROS
+    {
+        bytes = before;
+    }
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+fn read_whole(files: &dyn Files, path: &Path) -> Result<Vec<u8>> {
     let file = files.open(path, Open::Read).map_err(|error| failed("open", path, error))?;
     let size = file.size().map_err(|error| failed("measure", path, error))?;
     // No segment that we wrote is larger: reading this one would only exhaust memory.
     if size > (2 * MAX_RECORD_BYTES) as u64 {
         return Err(damaged(path, 0, "it is longer than any segment can be"));
     }
-    bytes.clear();
-    bytes.resize(size as usize, 0);
+    let mut bytes = vec![0; size as usize];
     let read = file.read_at(&mut bytes, 0).map_err(|error| failed("read", path, error))?;
     bytes.truncate(read);
     Ok(bytes)

@@ -163,10 +163,9 @@ impl History<'_> {
             let first = segments.remove(0);
             identity::remove(self.files, &self.directory.join(layout::segment_name(first)))?;
         }
-        let mut bytes = Vec::new();
         let mut next = segments.first().map_or(self.start + 1, |&first| first.min(self.start + 1));
         for (index, &first) in segments.iter().enumerate() {
-            let loaded = Loaded::load(self.files, self.directory, first, bytes)?;
+            let loaded = Loaded::load(self.files, self.directory, first)?;
             loaded.belongs_to(self.identity.directory_id)?;
             if first != next {
                 let what = format!("it begins with change {first}, but {next} should come next");
@@ -181,7 +180,6 @@ impl History<'_> {
                 None => self.settle_tail(&loaded, &end)?,
             }
             next = end.next;
-            bytes = loaded.bytes;
         }
         self.recovery.latest = (next - 1).max(self.start);
         if self.recovery.latest < self.recovery.snapshot {
