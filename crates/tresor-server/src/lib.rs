@@ -6,6 +6,7 @@
 pub mod assemble;
 mod buffers;
 mod connection;
+pub mod http;
 mod limits;
 mod link;
 mod listener;

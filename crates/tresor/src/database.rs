@@ -202,6 +202,11 @@ impl Database {
         &self.core.shutdown
     }
 
+    /// What it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+
     /// How the engine is doing.
     pub fn status(&self) -> Result<Status> {
         self.core.engine.status().wait()

@@ -108,8 +108,9 @@ pub fn bucket_floor_ns(bucket: usize) -> u64 {
     if power < 2 { bucket as u64 } else { (4 + quarter) << (power - 2) }
 }
 
+/// The bucket that a latency falls into.
 #[inline]
-fn bucket_of(nanoseconds: u64) -> usize {
+pub fn bucket_of(nanoseconds: u64) -> usize {
     if nanoseconds < 8 {
         return nanoseconds as usize;
     }

@@ -1,0 +1,175 @@
+//! One HTTP connection: hyper's state machine around our answers.
+//!
+//! A connection has one session, used by one request at a time, as HTTP/1.1 has it. The order of the
+//! checks is the order of trust: who sent it, which path, the password, the method, then the request
+//! itself; nothing of a body is read before all of them have passed.
+
+use std::{cell::RefCell, convert::Infallible, future::Future, pin::pin, rc::Rc, sync::Arc};
+
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use tokio::{net::TcpStream, time::Instant};
+use tresor::{Database, session::Session};
+
+use super::{
+    access::{check_password, check_post, check_sender},
+    body::Body,
+    counters::{Answered, method_index},
+    exchange::{Answer, Exchange},
+    health, keys, kv,
+    linger::{self, Leftover},
+    metrics_page,
+    problem::Problem,
+    progress::{Progress, Socket, Watch},
+    query::Parameters,
+    route::Route,
+    shared::HttpShared,
+};
+
+/// Serves one accepted connection on a worker's current-thread runtime, until the client goes, a limit
+/// is outstayed, or `shutdown` answers and the request in flight is done.
+pub async fn serve(
+    stream: TcpStream,
+    database: Database,
+    worker: usize,
+    shared: Arc<HttpShared>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let _open = shared.counters.connection();
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let progress = Rc::new(Progress::default());
+    let mut watch = Watch::new(progress.clone(), &shared.limits);
+    let leftover = Leftover::default();
+    let socket = Socket::new(stream, progress.clone(), leftover.clone());
+    let connection = Rc::new(Connection {
+        session: RefCell::new(Some(database.session(worker))),
+        admitted: RefCell::new(None),
+        database,
+        worker,
+        shared: shared.clone(),
+        progress,
+    });
+    let service = service_fn(move |request| connection.clone().answer(request));
+    let mut served = Box::pin(builder(&shared).serve_connection(socket, service));
+    let mut shutdown = pin!(shutdown);
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = served.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "HTTP connection ended");
+                }
+                break;
+            }
+            () = &mut shutdown, if !is_stopping => {
+                is_stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            limit = watch.outstayed(&shared.limits) => {
+                tracing::debug!(limit, "HTTP connection closed");
+                return;
+            }
+        }
+    }
+    drop(served);
+    linger::end(&leftover).await;
+}
+
+fn builder(shared: &HttpShared) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // `Watch` limits the time of heads, with one timer a connection.
+        .header_read_timeout(None)
+        .max_buf_size(shared.limits.head_bytes)
+        .max_headers(shared.limits.headers)
+        // A client may send its last request, shut its side down and read on.
+        .half_close(true)
+        .pipeline_flush(true);
+    builder
+}
+
+struct Connection {
+    database: Database,
+    worker: usize,
+    shared: Arc<HttpShared>,
+    /// Taken out while a request uses it; lost, and made anew, if that is broken off.
+    session: RefCell<Option<Session>>,
+    /// The last Host that was found to be ours.
+    admitted: RefCell<Option<HeaderValue>>,
+    progress: Rc<Progress>,
+}
+
+impl Connection {
+    async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let started = Instant::now();
+        self.progress.begin_answer();
+        let (parts, body) = request.into_parts();
+        let (route, key) = Route::find(parts.uri.path());
+        let response = match self.respond((route, key), &parts, body).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        };
+        let seen = Answered {
+            route,
+            method: method_index(&parts.method),
+            status: response.status(),
+            took: started.elapsed(),
+        };
+        self.shared.counters.answered(self.worker, &seen);
+        self.progress.end_answer();
+        Ok(response)
+    }
+
+    async fn respond(&self, (route, key): (Route, &str), parts: &Parts, body: Incoming) -> Answer {
+        check_sender(&self.shared.hosts, parts, &mut self.admitted.borrow_mut())?;
+        if !route.is_open(parts.uri.query()) {
+            check_password(&self.database, &parts.headers)?;
+        }
+        check_route(route, parts)?;
+        let taken = self.session.borrow_mut().take();
+        let mut session = taken.unwrap_or_else(|| self.database.session(self.worker));
+        let exchange = Exchange {
+            database: &self.database,
+            worker: self.worker,
+            shared: &self.shared,
+            session: &mut session,
+            parts,
+            body: Some(body),
+        };
+        let answer = dispatch(exchange, route, key).await;
+        *self.session.borrow_mut() = Some(session);
+        answer
+    }
+}
+
+/// Checks that there is such a path and that it takes this method.
+fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
+    if route == Route::Unknown {
+        let detail = "there is nothing here: see /kv, /keys, /livez, /readyz and /metrics";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let method = parts.method.as_str();
+    if !route.methods().split(", ").any(|allowed| allowed == method) {
+        let detail = format!("this path takes {}", route.methods());
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).with(header::ALLOW, route.methods()));
+    }
+    check_post(&parts.method, &parts.headers)
+}
+
+async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
+    match route {
+        Route::Key => keys::answer(exchange, key).await,
+        Route::Kv => kv::answer(exchange).await,
+        Route::Keys => {
+            let database = Parameters::parse(exchange.parts.uri.query())?.database;
+            kv::list(exchange, database).await
+        }
+        Route::Livez => health::live(),
+        Route::Readyz => health::ready(exchange).await,
+        Route::Metrics => metrics_page::answer(exchange).await,
+        Route::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
+    }
+}

@@ -1,0 +1,101 @@
+//! One request on its way to an answer: what every handler is given, and the three things that
+//! handlers do with an entry.
+//!
+//! Invariant: nothing is answered before it is durable, a miss included, and the gate is never held
+//! while waiting for that.
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use hyper::body::Incoming;
+use tresor::{
+    Database, Error, ErrorKind,
+    engine::{Change, Expires, Guard, Kind},
+    session::Session,
+};
+
+use super::{body::Body, problem::Problem, request_body::read_body, shared::HttpShared, ttl::Ttl};
+
+/// From this size on, work that goes over all bytes of a body leaves the worker.
+const HEAVY_BYTES: usize = 1024 * 1024;
+
+/// What a handler answers.
+pub(super) type Answer = Result<Response<Body>, Problem>;
+
+/// A request and what it may use.
+pub(super) struct Exchange<'a> {
+    pub(super) database: &'a Database,
+    pub(super) worker: usize,
+    pub(super) shared: &'a HttpShared,
+    pub(super) session: &'a mut Session,
+    pub(super) parts: &'a Parts,
+    /// The body, until it is taken to be read.
+    pub(super) body: Option<Incoming>,
+}
+
+impl Exchange<'_> {
+    /// Reads the body, which may have `max_bytes`; nothing the second time.
+    pub(super) async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Problem> {
+        match self.body.take() {
+            Some(body) => read_body(body, max_bytes, &self.shared.limits).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// Value and kind of a key, copied; large values are shared instead.
+    pub(super) async fn load(&mut self, key: &[u8]) -> Result<(Bytes, Kind), Problem> {
+        let mut found = None;
+        self.session.enter().await;
+        let read = self
+            .session
+            .read(key, |entry| found = entry.map(|entry| (entry.value.to_bytes(), entry.kind)))
+            .await;
+        self.session.leave();
+        read?;
+        self.session.durable().await?;
+        found.ok_or_else(Problem::no_such_key)
+    }
+
+    /// Puts an entry; true when the key is new.
+    pub(super) async fn store(
+        &mut self,
+        key: &[u8],
+        (value, kind): (&[u8], Kind),
+        ttl: Option<Ttl>,
+    ) -> Result<bool, Problem> {
+        let key = self.session.key(key)?;
+        self.session.value_bytes(value.len())?;
+        self.session.enter().await;
+        let expires: Expires = Ttl::expires(ttl, self.session.now_ms());
+        let outcome =
+            self.session.write(&[Change::Put { key, guard: Guard::None, value, kind, expires }]).await;
+        self.session.leave();
+        let existed = outcome?.effect().is_some_and(|effect| effect.existed);
+        self.session.durable().await?;
+        Ok(!existed)
+    }
+
+    /// Removes an entry.
+    pub(super) async fn remove(&mut self, key: &[u8]) -> Result<(), Problem> {
+        let key = self.session.key(key)?;
+        self.session.enter().await;
+        let outcome = self.session.write(&[Change::Delete { key, guard: Guard::None }]).await;
+        self.session.leave();
+        let existed = outcome?.effect().is_some_and(|effect| effect.existed);
+        self.session.durable().await?;
+        if existed { Ok(()) } else { Err(Problem::no_such_key()) }
+    }
+}
+
+/// Does work over `bytes` bytes here, or on a thread of its own where it would hold up the worker's
+/// other connections.
+pub(super) async fn weigh<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if bytes < HEAVY_BYTES {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, "reading the body failed").caused_by(error).into())
+}

@@ -1,0 +1,148 @@
+//! `/metrics`: everything that is counted, for Prometheus.
+//!
+//! Names begin with `tresor_`, units are base units, and a figure that exists elsewhere (INFO) has the
+//! same source here. Commands that were never called are left out.
+
+use http::{HeaderValue, Response, header};
+use tresor::{command::CATALOG, engine::Status, oplog::LogStatus};
+
+use super::{
+    body::Body,
+    counters::{CLASSES, METHODS},
+    exchange::{Answer, Exchange},
+    process,
+    prometheus::Families,
+    route::Route,
+};
+
+/// Answers `/metrics`.
+pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
+    let status = exchange.database.engine().status().await?;
+    let mut families = Families::default();
+    commands(&mut families, &exchange);
+    requests(&mut families, &exchange);
+    store(&mut families, &exchange, &status);
+    if let Some(log) = &status.log {
+        oplog(&mut families, log);
+    }
+    process_figures(&mut families);
+    let mut text = families.into_text();
+    if let Some(further) = &exchange.shared.further_metrics {
+        further(&mut text);
+    }
+    let mut response = Response::new(Body::Full(text.into()));
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    Ok(response)
+}
+
+fn commands(families: &mut Families, exchange: &Exchange<'_>) {
+    let metrics = exchange.database.metrics();
+    let called: Vec<_> = CATALOG
+        .iter()
+        .map(|row| (row.name, metrics.command(row.id)))
+        .filter(|(_, figures)| figures.calls + figures.rejected + figures.failed > 0)
+        .collect();
+    let mut calls = families.counter("tresor_commands_total", "Commands executed.");
+    for (name, figures) in &called {
+        calls.labelled(&[("command", name)], figures.calls);
+    }
+    let mut failed =
+        families.counter("tresor_commands_failed_total", "Commands that answered with an error.");
+    for (name, figures) in &called {
+        failed.labelled(&[("command", name)], figures.failed);
+    }
+    let mut rejected =
+        families.counter("tresor_commands_rejected_total", "Commands refused before they were executed.");
+    for (name, figures) in &called {
+        rejected.labelled(&[("command", name)], figures.rejected);
+    }
+    let mut seconds = families.histogram("tresor_command_duration_seconds", "Time spent in commands.");
+    for (name, figures) in &called {
+        seconds.latencies(&[("command", name)], &figures.buckets, figures.nanoseconds);
+    }
+}
+
+fn requests(families: &mut Families, exchange: &Exchange<'_>) {
+    let counters = &exchange.shared.counters;
+    let routes: Vec<_> = Route::ALL.iter().map(|route| (route.name(), counters.route(*route))).collect();
+    let mut requests = families.counter("tresor_http_requests_total", "HTTP requests answered.");
+    for (route, figures) in &routes {
+        for (method, classes) in METHODS.iter().zip(&figures.requests) {
+            for (class, count) in CLASSES.iter().zip(classes).filter(|(_, count)| **count > 0) {
+                requests.labelled(&[("route", route), ("method", method), ("status", class)], count);
+            }
+        }
+    }
+    let mut seconds = families.histogram(
+        "tresor_http_request_duration_seconds",
+        "Time from the head of an HTTP request to its answer.",
+    );
+    for (route, figures) in &routes {
+        if figures.requests.iter().flatten().any(|count| *count > 0) {
+            seconds.latencies(&[("route", route)], &figures.buckets, figures.nanoseconds);
+        }
+    }
+    let (opened, open) = counters.connections();
+    families.counter("tresor_http_connections_total", "HTTP connections accepted.").value(opened);
+    families.gauge("tresor_http_connections", "HTTP connections open now.").value(open);
+}
+
+fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {
+    let (hits, misses) = exchange.database.metrics().hits_and_misses();
+    families.counter("tresor_hits_total", "Reads that found their key.").value(hits);
+    families.counter("tresor_misses_total", "Reads that did not find their key.").value(misses);
+    let mut keys = families.gauge("tresor_keys", "Keys, expired ones not yet removed included.");
+    for (database, count) in status.keys.iter().enumerate() {
+        keys.labelled(&[("db", &database.to_string())], count);
+    }
+    let mut expiring = families.gauge("tresor_keys_expiring", "Keys that have an expiry.");
+    for (database, count) in status.expiring.iter().enumerate() {
+        expiring.labelled(&[("db", &database.to_string())], count);
+    }
+    families.gauge("tresor_data_bytes", "Memory that keys, values and tables hold.").value(status.data_bytes);
+    families.counter("tresor_expired_total", "Keys removed because they expired.").value(status.expired);
+    families.counter("tresor_evicted_total", "Keys evicted for want of memory.").value(status.evicted);
+    families.gauge("tresor_sequence", "Number of the latest change.").value(status.sequence);
+    let engine = exchange.database.engine().capabilities().name;
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("engine", engine)];
+    families.gauge("tresor_build_info", "What is running; always 1.").labelled(&labels, 1);
+}
+
+fn oplog(families: &mut Families, log: &LogStatus) {
+    families.gauge("tresor_log_synced_sequence", "Number of the latest change on disk.").value(log.synced);
+    families.gauge("tresor_log_segments", "Segments of the log on disk.").value(log.segments);
+    families
+        .gauge("tresor_log_buffered_bytes", "Records of the log that wait to be written.")
+        .value(log.buffered_bytes);
+    families
+        .gauge("tresor_log_buffer_capacity_bytes", "Memory that the log's buffers hold.")
+        .value(log.buffer_capacity_bytes);
+    families.counter("tresor_log_written_bytes_total", "Bytes of records written.").value(log.written_bytes);
+    families.counter("tresor_log_syncs_total", "Syncs of the log.").value(log.syncs);
+    families.counter("tresor_snapshots_total", "Snapshots finished.").value(log.snapshots);
+    families
+        .gauge("tresor_snapshot_in_progress", "Whether a snapshot is being written.")
+        .value(u8::from(log.snapshotting));
+    families
+        .gauge("tresor_last_snapshot_timestamp_seconds", "When the latest snapshot was taken; 0 for never.")
+        .value(log.last_snapshot_time_ms as f64 / 1000.0);
+    families
+        .gauge("tresor_last_snapshot_bytes", "Size of the latest snapshot taken since the start.")
+        .value(log.last_snapshot_bytes);
+    families
+        .gauge("tresor_log_without_space", "Whether the disk has no room for the log.")
+        .value(u8::from(log.shortage.is_some()));
+    families
+        .gauge("tresor_log_poisoned", "Whether a failed sync has ended all promises.")
+        .value(u8::from(log.poison.is_some()));
+}
+
+fn process_figures(families: &mut Families) {
+    families
+        .counter("tresor_process_cpu_seconds_total", "Processor time of the server.")
+        .value(process::cpu_seconds());
+    if let Some(bytes) = process::resident_bytes() {
+        families.gauge("tresor_process_resident_memory_bytes", "Resident memory of the server.").value(bytes);
+    }
+}

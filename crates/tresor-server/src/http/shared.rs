@@ -1,0 +1,84 @@
+//! What all HTTP connections of a server share: who may ask, limits, counters.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use super::{access::Hosts, counters::HttpCounters};
+
+/// Shared by all HTTP connections of a server.
+pub struct HttpShared {
+    /// The names and addresses that requests may be addressed to.
+    pub hosts: Hosts,
+    /// Limits of time and size.
+    pub limits: HttpLimits,
+    /// Requests counted by route, method and status.
+    pub counters: HttpCounters,
+    /// Writes further metrics families in Prometheus text, such as the other doors' connections.
+    pub further_metrics: Option<Box<dyn Fn(&mut String) + Send + Sync>>,
+    stopping: AtomicBool,
+}
+
+impl HttpShared {
+    /// For a server of `workers` workers that answers to `hosts`.
+    pub fn new(hosts: Hosts, workers: usize) -> Self {
+        Self {
+            hosts,
+            limits: HttpLimits::default(),
+            counters: HttpCounters::new(workers),
+            further_metrics: None,
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on `/readyz` says that the server is stopping.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// What a client may take of time and memory.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// Bytes of a request's head, the request line included. Keys in paths need room: the request
+    /// line alone may have 64 KiB.
+    pub head_bytes: usize,
+    /// Header fields of a request.
+    pub headers: usize,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// For a body, on top of the time that the least pace allows for what has arrived.
+    pub body_timeout: Duration,
+    /// The least pace of a body.
+    pub body_bytes_per_second: u64,
+    /// How long a client may take nothing of an answer.
+    pub stall_timeout: Duration,
+    /// How long a connection may do nothing between two requests.
+    pub idle_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 128 * 1024,
+            headers: 100,
+            head_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(20),
+            body_bytes_per_second: 16 * 1024,
+            stall_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl HttpLimits {
+    /// The time in which this many bytes arrive at the least pace.
+    pub(super) fn time_for(&self, bytes: usize) -> Duration {
+        Duration::from_millis(bytes as u64 * 1000 / self.body_bytes_per_second.max(1))
+    }
+}

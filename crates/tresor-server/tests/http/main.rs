@@ -1,0 +1,15 @@
+//! The HTTP front door over real sockets: every row of the promised tables, hostile input, metrics.
+
+mod access;
+mod attacks;
+mod client;
+mod curl;
+mod golden;
+mod keys;
+mod kv;
+mod limits;
+mod listing;
+mod metrics;
+mod ordered;
+mod running;
+mod table;
