@@ -87,7 +87,8 @@ fn builder(shared: &HttpShared) -> http1::Builder {
         .max_headers(shared.limits.headers)
         // A client may send its last request, shut its side down and read on.
         .half_close(true)
-        .pipeline_flush(true);
+        // Held-back answers would be lost where input is left over at the end, as after a bad request.
+        .pipeline_flush(false);
     builder
 }
 

@@ -1,7 +1,7 @@
 //! `/keys/{key}`: raw values, as they are stored.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use tresor::engine::Kind;
 
 use super::{
@@ -81,14 +81,12 @@ async fn put(mut exchange: Exchange<'_>, key: &[u8], parameters: Parameters) -> 
 /// Refuses bodies that are not the value itself: compressed ones and parts of one. Stored as they
 /// come, they would be read back as something else.
 pub(super) fn check_whole(headers: &HeaderMap) -> Result<(), Problem> {
-    const ACCEPT_ENCODING: HeaderName = header::ACCEPT_ENCODING;
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"identity") {
-            let detail = "send the value itself: Content-Encoding is not taken here";
-            return Err(
-                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).with(ACCEPT_ENCODING, "identity")
-            );
-        }
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let detail = "send the value itself: Content-Encoding is not taken here";
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
+        return Err(problem.with(header::ACCEPT_ENCODING, "identity"));
     }
     if headers.contains_key(header::CONTENT_RANGE) {
         let detail = "send the whole value: Content-Range is not taken here";

@@ -26,11 +26,7 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
         oplog(&mut families, log);
     }
     process_figures(&mut families);
-    let mut text = families.into_text();
-    if let Some(further) = &exchange.shared.further_metrics {
-        further(&mut text);
-    }
-    let mut response = Response::new(Body::Full(text.into()));
+    let mut response = Response::new(Body::Full(families.into_text().into()));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(response)
@@ -86,6 +82,15 @@ fn requests(families: &mut Families, exchange: &Exchange<'_>) {
     let (opened, open) = counters.connections();
     families.counter("tresor_http_connections_total", "HTTP connections accepted.").value(opened);
     families.gauge("tresor_http_connections", "HTTP connections open now.").value(open);
+    let clients = exchange.database.clients();
+    let (received, rejected) = clients.received_and_rejected();
+    families.gauge("tresor_connections", "Connections of other protocols open now.").value(clients.len());
+    families
+        .counter("tresor_connections_received_total", "Connections of other protocols accepted.")
+        .value(received);
+    families
+        .counter("tresor_connections_rejected_total", "Connections turned away because there were too many.")
+        .value(rejected);
 }
 
 fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {

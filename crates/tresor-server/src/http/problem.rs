@@ -4,7 +4,7 @@
 //! with the store has the type `about:blank`, whose title is the status's own phrase.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tresor::{Error, ErrorKind};
 
 use super::body::Body;
@@ -15,13 +15,13 @@ pub(super) struct Problem {
     status: StatusCode,
     kind: Option<ErrorKind>,
     detail: String,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, &'static str)>,
 }
 
 impl Problem {
     /// A problem with the request; `detail` names the thing and the way out.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, kind: None, detail: detail.into(), headers: HeaderMap::new() }
+        Self { status, kind: None, detail: detail.into(), headers: Vec::new() }
     }
 
     /// There is no such key.
@@ -31,7 +31,7 @@ impl Problem {
 
     /// Adds a header to the answer.
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.append(name, HeaderValue::from_static(value));
+        self.headers.push((name, value));
         self
     }
 
@@ -57,10 +57,11 @@ impl Problem {
         let document = self.document();
         let mut response = Response::new(Body::Full(document));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in self.headers {
+            headers.append(name, HeaderValue::from_static(value));
+        }
         response
     }
 }
@@ -72,7 +73,7 @@ impl From<Error> for Problem {
             status: status_of(kind),
             kind: Some(kind),
             detail: error.to_string(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         };
         if kind == ErrorKind::LockTimeout { problem.with(header::RETRY_AFTER, "1") } else { problem }
     }

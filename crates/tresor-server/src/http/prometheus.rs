@@ -44,7 +44,7 @@ impl Families {
         Family { text: &mut self.text, name }
     }
 
-    /// The text; further families may be appended.
+    /// The text.
     pub(super) fn into_text(self) -> String {
         self.text
     }

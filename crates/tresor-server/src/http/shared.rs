@@ -15,8 +15,6 @@ pub struct HttpShared {
     pub limits: HttpLimits,
     /// Requests counted by route, method and status.
     pub counters: HttpCounters,
-    /// Writes further metrics families in Prometheus text, such as the other doors' connections.
-    pub further_metrics: Option<Box<dyn Fn(&mut String) + Send + Sync>>,
     stopping: AtomicBool,
 }
 
@@ -27,7 +25,6 @@ impl HttpShared {
             hosts,
             limits: HttpLimits::default(),
             counters: HttpCounters::new(workers),
-            further_metrics: None,
             stopping: AtomicBool::new(false),
         }
     }
