@@ -1,0 +1,47 @@
+//! The golden scripts through the real server, over both versions of the Redis protocol.
+
+use tresor_testkit::{
+    Server, TemporaryDirectory,
+    script_runner::{Door, Shape, run_folder},
+};
+
+/// What of `@requires` the server has on the memory engine.
+const HAS: [&str; 3] = ["tresor", "guards", "ordered"];
+
+fn through(shape: Shape) {
+    let mut server = Server::start(&["--threads", "2"]);
+    run_folder("", |run| {
+        let mut client = server.resp();
+        client.command(&["FLUSHALL"]).expect("the server answers");
+        if shape == Shape::Resp3 {
+            client.hello(3).expect("the server answers");
+        }
+        let name = format!("the server, {shape:?}");
+        let mut execute = |words: &[Vec<u8>]| client.command(words).expect("the server answers");
+        run(Door { name: &name, shape, has: &HAS, execute: &mut execute, advance_ms: None });
+    });
+    assert_eq!(server.terminate().code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn scripts_hold_in_version_2() {
+    through(Shape::Resp2);
+}
+
+#[test]
+fn scripts_hold_in_version_3() {
+    through(Shape::Resp3);
+}
+
+#[test]
+fn an_acknowledged_write_survives_kill_9() {
+    let directory = TemporaryDirectory::new("kill9");
+    let store = directory.join("store");
+    let arguments = ["--store-path", store.to_str().expect("temporary paths are UTF-8")];
+    let mut server = Server::start(&arguments);
+    let answer = server.resp().command(&["SET", "name", "Alice"]).expect("the server answers");
+    assert_eq!(answer.text(), Some("OK"));
+    server.kill9();
+    let server = Server::start(&arguments);
+    assert_eq!(server.resp().command(&["GET", "name"]).expect("the server answers").text(), Some("Alice"));
+}
