@@ -262,7 +262,9 @@ impl State {
         let behind = match &scan.position {
             Position::Start => Bound::Unbounded,
             Position::Behind { key, member } => Bound::Excluded((key.clone(), member.clone())),
-            Position::Cursor(_) => return Err(Error::invalid("a scan in key order has no cursor")),
+            Position::Cursor(_) | Position::Anywhere(_) => {
+                return Err(Error::invalid("a scan in key order has no cursor"));
+            }
         };
         let within = |key: &[u8]| RangeBounds::<[u8]>::contains(&(scan.lower, scan.upper), key);
         let shown = |row: &(&Address, &OwnedEntry)| within(&row.0.0) && !row.1.expired(now_ms);
@@ -279,7 +281,7 @@ impl State {
     fn page_by_place(&self, scan: &Scan<'_>, now_ms: u64) -> Result<Page> {
         let behind = match scan.position {
             Position::Start => 0,
-            Position::Cursor(cursor) => cursor,
+            Position::Cursor(cursor) | Position::Anywhere(cursor) => cursor,
             Position::Behind { .. } => return Err(Error::invalid("a scan in any order needs a cursor")),
         };
         let database = &self.databases[usize::from(scan.database)];

@@ -168,7 +168,7 @@ pub(super) async fn scan(session: &mut Session, args: Args<'_>, reply: &mut Repl
     Ok(())
 }
 
-/// Begins at a random cursor, so that it costs a page however many keys there are. A key behind a
+/// Begins at a random place, so that it costs a page however many keys there are. A key behind a
 /// wide gap comes up more often than others; Redis's choice is uneven in the same way.
 pub(super) async fn randomkey(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let random = || {
@@ -178,7 +178,7 @@ pub(super) async fn randomkey(session: &mut Session, _: Args<'_>, reply: &mut Re
     };
     let (place, pick) = (random()?, random()? as usize);
     let mut scan = Scan::all(session.selected(), Order::Any, Content::Keys, RANDOM_PAGE_KEYS);
-    for position in [Position::Cursor(place.max(1)), Position::Start] {
+    for position in [Position::Anywhere(place), Position::Start] {
         scan.position = position;
         loop {
             let mut page = session.scan(&scan).await?;

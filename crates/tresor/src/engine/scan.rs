@@ -29,6 +29,8 @@ pub enum Position {
     Start,
     /// Where the page before ended, in [`Order::Any`]. Opaque and never 0.
     Cursor(u64),
+    /// At a place that this number picks, in [`Order::Any`]: random numbers pick random places.
+    Anywhere(u64),
     /// Behind this entry, in key order.
     Behind {
         /// Its key.

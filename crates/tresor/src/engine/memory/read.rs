@@ -135,6 +135,9 @@ pub(super) fn scan<'a>(store: &'a Store, scan: &'a Scan<'a>, now_ms: u64) -> Eve
 fn scan_any(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64) -> Result<Page> {
     let mut cursor = match scan.position {
         Position::Start => Cursor { shard: 0, position: 0 },
+        Position::Anywhere(number) => {
+            Cursor { shard: (number >> 32) as usize % SHARDS, position: number as u32 }
+        }
         Position::Cursor(number) => {
             Cursor::decode(number, &store.hasher).ok_or_else(|| Error::invalid("invalid cursor"))?
         }
