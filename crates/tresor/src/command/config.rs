@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
-use super::{Args, is, number, shown, wrong_arity};
+use super::{Args, is, number, shown, syntax_error};
 use crate::{
     config::Durability,
     database::Core,
@@ -138,13 +138,24 @@ fn integer(value: &[u8], range: std::ops::RangeInclusive<i64>) -> Result<u64, St
 }
 
 pub(super) async fn get(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    let globs: Vec<_> = args[2..].iter().map(|pattern| Glob::ignoring_case(pattern)).collect();
-    let wanted = |name: &str| globs.iter().any(|glob| glob.matches(name.as_bytes()));
     let core = session.core();
-    let mut found: BTreeMap<&str, String> =
-        core.settings.facts().into_iter().filter(|(name, _)| wanted(name)).collect();
-    for parameter in PARAMETERS.iter().filter(|parameter| wanted(parameter.name)) {
-        found.insert(parameter.name, (parameter.get)(core));
+    let mut all: BTreeMap<String, String> =
+        core.settings.facts().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    all.extend(PARAMETERS.iter().map(|parameter| (parameter.name.to_owned(), (parameter.get)(core))));
+    let mut found = BTreeMap::new();
+    for pattern in &args[2..] {
+        let pattern = shown(pattern);
+        // A name that is written out comes back as it was written.
+        match all.get(&pattern.to_ascii_lowercase()) {
+            Some(value) => {
+                found.insert(pattern, value);
+            }
+            None => {
+                let glob = Glob::ignoring_case(pattern.as_bytes());
+                let matching = all.iter().filter(|(name, _)| glob.matches(name.as_bytes()));
+                found.extend(matching.map(|(name, value)| (name.clone(), value)));
+            }
+        }
     }
     reply.map(found.len());
     for (name, value) in found {
@@ -157,7 +168,7 @@ pub(super) async fn get(session: &mut Session, args: Args<'_>, reply: &mut Reply
 pub(super) async fn set(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let (pairs, rest) = args[2..].as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(wrong_arity("config|set"));
+        return Err(syntax_error());
     }
     let core = session.core();
     let mut changes = Vec::new();

@@ -32,30 +32,22 @@ fn find(name: &[u8]) -> Option<&'static Row> {
     }
 }
 
-/// Redis's ACL categories, which follow from what the row says.
+/// Redis's ACL categories, in its order; they follow from what the row says.
 fn categories(row: &Row) -> Vec<&'static str> {
-    let mut categories = vec![];
-    if row.group == "generic" || row.has(Flag::AllGates) || row.name == "dbsize" {
-        categories.push("@keyspace");
-    }
-    if row.group == "string" {
-        categories.push("@string");
-    }
-    if row.group == "connection" {
-        categories.push("@connection");
-    }
-    for (flag, category) in [
-        (Flag::Readonly, "@read"),
-        (Flag::Write, "@write"),
-        (Flag::Admin, "@admin"),
-        (Flag::Dangerous, "@dangerous"),
-    ] {
-        if row.has(flag) {
-            categories.push(category);
-        }
-    }
-    categories.push(if row.has(Flag::Fast) { "@fast" } else { "@slow" });
-    categories
+    [
+        (row.group == "generic" || row.has(Flag::AllGates) || row.name == "dbsize", "@keyspace"),
+        (row.has(Flag::Readonly), "@read"),
+        (row.has(Flag::Write), "@write"),
+        (row.group == "string", "@string"),
+        (row.has(Flag::Admin), "@admin"),
+        (row.has(Flag::Fast), "@fast"),
+        (!row.has(Flag::Fast), "@slow"),
+        (row.has(Flag::Dangerous), "@dangerous"),
+        (row.group == "connection", "@connection"),
+    ]
+    .into_iter()
+    .filter_map(|(belongs, category)| belongs.then_some(category))
+    .collect()
 }
 
 fn text(reply: &mut ReplyWriter, name: &str, value: &str) {
@@ -84,9 +76,9 @@ fn describe(row: &Row, reply: &mut ReplyWriter) {
         reply.integer(i64::from(place));
     }
     words(reply, &categories(row));
-    reply.array(0); // Tips for proxies.
+    reply.set(0); // Tips for proxies.
     describe_keys(row, reply);
-    reply.array(subcommands.len());
+    reply.set(subcommands.len());
     subcommands.into_iter().for_each(|row| describe(row, reply));
 }
 

@@ -74,10 +74,7 @@ impl RespWriter {
     pub(super) fn error(&mut self, error: &Error) {
         let text = error_text(error);
         self.text("-");
-        // A line break inside would end the reply early.
-        self.output
-            .buffer()
-            .extend(text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+        self.text(&text);
         self.text("\r\n");
     }
 
@@ -175,9 +172,10 @@ const CODES: [&str; 10] = [
     "LOADING",
 ];
 
-/// An error as the Redis protocol says it: a code in capitals, then the message.
+/// An error as the Redis protocol says it: a code in capitals, then the message, on one line.
 pub(crate) fn error_text(error: &Error) -> String {
-    let message = error.to_string();
+    // A line break inside would end the reply early.
+    let message = error.to_string().replace(['\r', '\n'], " ");
     if CODES.iter().any(|code| message.split(' ').next() == Some(code)) {
         return message;
     }
