@@ -6,7 +6,7 @@
 pub mod assemble;
 mod buffers;
 mod connection;
-pub mod http;
+mod http;
 mod limits;
 mod link;
 mod listener;
@@ -15,6 +15,7 @@ mod server;
 mod stop;
 mod worker;
 
+pub use http::HttpLimits;
 pub use limits::Limits;
 pub use server::{Addresses, Server, ServerConfig};
 pub use stop::{Ending, Stopper};

@@ -183,5 +183,8 @@ pub(crate) fn refuse(mut stream: &std::net::TcpStream, door: Door) {
             // A fresh socket has room for a line; if not, closing says it too.
             let _ = stream.write(held.output().plain().unwrap_or_default());
         }
+        Door::Http => {
+            let _ = stream.write(crate::http::TOO_MANY_CLIENTS);
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tresor::{Database, Error, ErrorKind, Result};
 
 use crate::{
+    http::{Hosts, HttpLimits, HttpShared},
     limits::Limits,
     listener::{Bound, Hand, accept_all, bind},
     stop::{Ending, Stopper},
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub max_clients: usize,
     /// The bounds of one client.
     pub limits: Limits,
+    /// The bounds of one HTTP connection.
+    pub http_limits: HttpLimits,
     /// Further names that HTTP's Host header may carry.
     pub allowed_hosts: Vec<String>,
     /// How long connections may take to finish what they have begun when the server stops.
@@ -51,6 +54,7 @@ impl Default for ServerConfig {
             workers: thread::available_parallelism().map_or(1, usize::from),
             max_clients: 10_000,
             limits: Limits::default(),
+            http_limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
             shutdown_grace: Duration::from_secs(10),
         }
@@ -81,17 +85,20 @@ impl Server {
     /// A port that cannot be had; the message names the option. Nothing is left running then.
     pub fn start(database: Database, config: ServerConfig) -> Result<Self> {
         let mut bound = Vec::new();
-        for (door, port) in [(Door::Resp, config.resp_port)] {
+        for (door, port) in [(Door::Resp, config.resp_port), (Door::Http, config.http_port)] {
             if let Some(port) = port {
                 bound.extend(bind(door, &config.bind, port)?);
             }
         }
-        let addresses = Addresses { resp: of(&bound, Door::Resp), http: Vec::new() };
+        let addresses = Addresses { resp: of(&bound, Door::Resp), http: of(&bound, Door::Http) };
+        let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
+        let http = HttpShared::new(hosts, config.http_limits, config.workers);
         let mut server = Self { addresses, stopper: Stopper::new(), workers: Vec::new(), acceptor: None };
         // From here on dropping `server` stops and joins what has been started.
         let options = WorkerOptions {
             database,
             limits: config.limits,
+            http: Arc::new(http),
             stopper: server.stopper.clone(),
             shutdown_grace: config.shutdown_grace,
         };

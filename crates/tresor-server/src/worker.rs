@@ -27,7 +27,13 @@ use tokio::{
 };
 use tresor::Database;
 
-use crate::{buffers::Buffers, connection, limits::Limits, stop::Stopper};
+use crate::{
+    buffers::Buffers,
+    connection,
+    http::{self, HttpShared},
+    limits::Limits,
+    stop::Stopper,
+};
 
 /// Accepted connections that may wait for a worker to take them over.
 const ARRIVALS: usize = 1024;
@@ -42,6 +48,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     Resp,
+    Http,
 }
 
 impl Door {
@@ -49,6 +56,7 @@ impl Door {
     pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Resp => "--resp-port",
+            Self::Http => "--port",
         }
     }
 }
@@ -83,6 +91,7 @@ pub(crate) struct Worker {
     pub(crate) database: Database,
     pub(crate) limits: Limits,
     pub(crate) limits_before_authentication: Limits,
+    pub(crate) http: Arc<HttpShared>,
     pub(crate) stopper: Stopper,
     pub(crate) buffers: Buffers,
     /// Sweeps so far: the clock of idle connections.
@@ -187,6 +196,21 @@ impl Worker {
             Door::Resp => {
                 connections.spawn_local(connection::serve(stream, arrival.peer, seat));
             }
+            Door::Http => {
+                connections.spawn_local(self.clone().serve_http(stream, seat));
+            }
+        }
+    }
+}
+
+impl Worker {
+    async fn serve_http(self: Rc<Self>, stream: TcpStream, seat: Seat) {
+        // HTTP has time limits of its own: this seat counts, and is never swept.
+        seat.presence.doing(Doing::Executing);
+        let stopped = self.stopper.stopped();
+        let served = http::serve(stream, &self.database, self.number, self.http.clone(), stopped).await;
+        if let Err(error) = served {
+            self.stopper.fail(error);
         }
     }
 }
@@ -233,6 +257,7 @@ pub(crate) struct WorkerThread {
 pub(crate) struct WorkerOptions {
     pub(crate) database: Database,
     pub(crate) limits: Limits,
+    pub(crate) http: Arc<HttpShared>,
     pub(crate) stopper: Stopper,
     pub(crate) shutdown_grace: Duration,
 }
@@ -274,6 +299,7 @@ fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: 
         database: options.database,
         limits_before_authentication: options.limits.before_authentication(),
         limits: options.limits,
+        http: options.http,
         stopper: options.stopper,
         buffers: Buffers::default(),
         sweeps: Cell::new(0),

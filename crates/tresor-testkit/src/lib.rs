@@ -6,8 +6,8 @@
 
 pub mod conformance;
 pub mod deadline;
-pub mod kv_script;
 pub mod faulty_files;
+pub mod kv_script;
 mod later_engine;
 mod manual_clock;
 mod model_engine;

@@ -15,7 +15,7 @@ use super::{json::BASE64, problem::Problem};
 
 /// The names and addresses that requests may be addressed to.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     addresses: Vec<IpAddr>,
     names: Vec<String>,
     any_address: bool,
@@ -24,7 +24,7 @@ pub struct Hosts {
 impl Hosts {
     /// The addresses that the server is bound to, and further names that stand for it. Bound to a
     /// wildcard address, any address counts as ours: an address in a Host is no name that others control.
-    pub fn new(bound: &[SocketAddr], further_names: &[String]) -> Self {
+    pub(crate) fn new(bound: &[SocketAddr], further_names: &[String]) -> Self {
         let addresses: Vec<IpAddr> = bound.iter().map(|address| address.ip().to_canonical()).collect();
         let name = |name: &String| host_of(name).unwrap_or(name).to_ascii_lowercase();
         Self {

@@ -28,13 +28,16 @@ use super::{
 
 /// Serves one accepted connection on a worker's current-thread runtime, until the client goes, a limit
 /// is outstayed, or `shutdown` answers and the request in flight is done.
-pub async fn serve(
+///
+/// # Errors
+/// The store is poisoned: nothing more can be promised, and the server has to end.
+pub(crate) async fn serve(
     stream: TcpStream,
-    database: Database,
+    database: &Database,
     worker: usize,
     shared: Arc<HttpShared>,
     shutdown: impl Future<Output = ()>,
-) {
+) -> tresor::Result<()> {
     let _open = shared.counters.connection();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -46,12 +49,14 @@ pub async fn serve(
     let connection = Rc::new(Connection {
         session: RefCell::new(Some(database.session(worker))),
         admitted: RefCell::new(None),
-        database,
+        poison: RefCell::new(None),
+        database: database.clone(),
         worker,
         shared: shared.clone(),
         progress,
     });
-    let service = service_fn(move |request| connection.clone().answer(request));
+    let answering = connection.clone();
+    let service = service_fn(move |request| answering.clone().answer(request));
     let mut served = Box::pin(builder(&shared).serve_connection(socket, service));
     let mut shutdown = pin!(shutdown);
     let mut is_stopping = false;
@@ -66,16 +71,21 @@ pub async fn serve(
             }
             () = &mut shutdown, if !is_stopping => {
                 is_stopping = true;
+                shared.stop();
                 served.as_mut().graceful_shutdown();
             }
             limit = watch.outstayed(&shared.limits) => {
                 tracing::debug!(limit, "HTTP connection closed");
-                return;
+                return Ok(());
             }
         }
     }
     drop(served);
+    if let Some(error) = connection.poison.take() {
+        return Err(error);
+    }
     linger::end(&leftover).await;
+    Ok(())
 }
 
 fn builder(shared: &HttpShared) -> http1::Builder {
@@ -100,6 +110,8 @@ struct Connection {
     session: RefCell<Option<Session>>,
     /// The last Host that was found to be ours.
     admitted: RefCell<Option<HeaderValue>>,
+    /// Why the store can promise nothing any more.
+    poison: RefCell<Option<tresor::Error>>,
     progress: Rc<Progress>,
 }
 
@@ -111,7 +123,7 @@ impl Connection {
         let (route, key) = Route::find(parts.uri.path());
         let response = match self.respond((route, key), &parts, body).await {
             Ok(response) => response,
-            Err(problem) => problem.into_response(),
+            Err(problem) => self.refuse(problem),
         };
         let seen = Answered {
             route,
@@ -122,6 +134,16 @@ impl Connection {
         self.shared.counters.answered(self.worker, &seen);
         self.progress.end_answer();
         Ok(response)
+    }
+
+    fn refuse(&self, problem: Problem) -> Response<Body> {
+        match problem.poison() {
+            Some(error) => {
+                self.poison.replace(Some(error));
+                problem.closing().into_response()
+            }
+            None => problem.into_response(),
+        }
     }
 
     async fn respond(&self, (route, key): (Route, &str), parts: &Parts, body: Incoming) -> Answer {

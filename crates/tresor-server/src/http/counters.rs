@@ -20,7 +20,7 @@ pub(super) const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "DELETE", "POST", "
 pub(super) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// All workers' counters.
-pub struct HttpCounters {
+pub(super) struct HttpCounters {
     workers: Box<[WorkerCounters]>,
     opened: AtomicU64,
     closed: AtomicU64,
@@ -48,7 +48,7 @@ pub(super) struct RouteFigures {
 
 impl HttpCounters {
     /// Counters for `workers` workers; at least one.
-    pub fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize) -> Self {
         let route = || RouteCounters {
             requests: Default::default(),
             nanoseconds: Counter::default(),

@@ -27,7 +27,11 @@ mod route;
 mod shared;
 mod ttl;
 
-pub use access::Hosts;
-pub use connection::serve;
-pub use counters::HttpCounters;
-pub use shared::{HttpLimits, HttpShared};
+/// What a client hears that comes when there are too many: an answer without anything being read.
+pub(crate) const TOO_MANY_CLIENTS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+pub(crate) use access::Hosts;
+pub(crate) use connection::serve;
+pub use shared::HttpLimits;
+pub(crate) use shared::HttpShared;

@@ -40,6 +40,11 @@ impl Problem {
         self.with(header::CONNECTION, "close")
     }
 
+    /// The error that ends all promises, if it is that.
+    pub(super) fn poison(&self) -> Option<Error> {
+        (self.kind == Some(ErrorKind::Poisoned)).then(|| Error::new(ErrorKind::Poisoned, self.detail.clone()))
+    }
+
     fn document(&self) -> Bytes {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let (kind, title) = match self.kind {

@@ -8,29 +8,24 @@ use std::{
 use super::{access::Hosts, counters::HttpCounters};
 
 /// Shared by all HTTP connections of a server.
-pub struct HttpShared {
+pub(crate) struct HttpShared {
     /// The names and addresses that requests may be addressed to.
-    pub hosts: Hosts,
+    pub(super) hosts: Hosts,
     /// Limits of time and size.
-    pub limits: HttpLimits,
+    pub(super) limits: HttpLimits,
     /// Requests counted by route, method and status.
-    pub counters: HttpCounters,
+    pub(super) counters: HttpCounters,
     stopping: AtomicBool,
 }
 
 impl HttpShared {
     /// For a server of `workers` workers that answers to `hosts`.
-    pub fn new(hosts: Hosts, workers: usize) -> Self {
-        Self {
-            hosts,
-            limits: HttpLimits::default(),
-            counters: HttpCounters::new(workers),
-            stopping: AtomicBool::new(false),
-        }
+    pub(crate) fn new(hosts: Hosts, limits: HttpLimits, workers: usize) -> Self {
+        Self { hosts, limits, counters: HttpCounters::new(workers), stopping: AtomicBool::new(false) }
     }
 
     /// From now on `/readyz` says that the server is stopping.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tresor::Config;
-use tresor_server::http::HttpLimits;
+use tresor_server::HttpLimits;
 
 use crate::{
     client::request,
