@@ -10,8 +10,8 @@ use tresor_testkit::{Reply, RespClient, deadline::wait_until, resp_client::encod
 
 fn serves(server: &Server) {
     let mut client = client(server);
-    assert_eq!(client.command(&["SET", "still", "here"]).unwrap(), Reply::Simple("OK".into()));
-    assert_eq!(client.command(&["GET", "still"]).unwrap(), Reply::Bulk(b"here".to_vec()));
+    assert_eq!(client.command(&["SET", "still", "here"]).expect("a reply"), Reply::Simple("OK".into()));
+    assert_eq!(client.command(&["GET", "still"]).expect("a reply"), Reply::Bulk(b"here".to_vec()));
 }
 
 /// Sends bytes and expects this answer and the end.
