@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tresor::{Config, Database, Error, ErrorKind, Result};
+use tresor::{Config, Database, Error, ErrorKind, Result, shutdown::Saving};
 
 use crate::{Addresses, Ending, Server, ServerConfig, Stopper};
 
@@ -109,9 +109,13 @@ impl Assembled {
         self.server.wait()
     }
 
-    /// Ends every connection in good order, then saves and closes the store.
+    /// Waits until it is told to stop, ends every connection in good order, then saves and closes the store.
     pub fn finish(self) -> Result<()> {
+        let ending = self.server.wait();
         self.server.shutdown();
+        if matches!(*ending, Ending::Asked(Saving::Always)) {
+            self.database.engine().save().wait()?;
+        }
         self.database.close()
     }
 }

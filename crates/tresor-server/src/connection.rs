@@ -11,6 +11,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use smallvec::SmallVec;
@@ -18,6 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, ReadBuf},
     net::TcpStream,
     task::yield_now,
+    time::sleep,
 };
 use tresor::{
     Error,
@@ -36,21 +38,30 @@ use crate::{
 /// The most neighbouring GETs that are read with one engine call.
 const GETS: usize = 32;
 
+/// How long a client that is held back sleeps before it looks whether it still is.
+const PAUSE_LOOK: Duration = Duration::from_millis(10);
+
 /// Serves one client until it goes or has to go.
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    let mut session = seat.worker.database.session(seat.worker.number);
+    let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
+    session.set_address(peer.to_string(), local);
+    let client = session.client().clone();
     poll_fn(|context| {
         seat.presence.wakes(context.waker());
+        // Whether it is killed is looked at before every read.
+        let _ = client.poll_killed(context);
         Poll::Ready(())
     })
     .await;
     let mut connection = Connection {
-        session: seat.worker.database.session(seat.worker.number),
+        session,
         held: Held::new(2, seat.worker.limits.output_bytes),
         decoder: Decoder::default(),
         rest: Vec::new(),
         target: 0,
         suspends: false,
-        link: Link { stream, seat },
+        link: Link { stream, seat, client },
     };
     let closed = connection.run().await;
     tracing::debug!(%peer, ?closed, "connection closed");
@@ -133,7 +144,7 @@ impl Connection {
     async fn receive(&mut self) -> Result<Input, Closed> {
         self.link.seat.presence.doing(Doing::Reading);
         let input = poll_fn(|context| {
-            if self.link.seat.presence.doomed() {
+            if self.link.doomed() {
                 return Poll::Ready(Err(Closed::Dismissed));
             }
             if self.target > POOLED_BUFFER_BYTES { self.poll_own(context) } else { self.poll_pooled(context) }
@@ -192,8 +203,10 @@ impl Connection {
             Input::Pooled { buffer, length } => {
                 if consumed < length {
                     self.rest.extend_from_slice(&buffer[consumed..length]);
+                    self.link.client.set_buffers(self.rest.capacity(), 0);
                 } else if self.rest.capacity() > 0 {
                     self.rest = Vec::new();
+                    self.link.client.set_buffers(0, 0);
                 }
                 self.link.seat.worker.buffers.give_input(buffer);
             }
@@ -201,6 +214,7 @@ impl Connection {
                 bytes.drain(..consumed);
                 bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
                 self.rest = bytes;
+                self.link.client.set_buffers(self.rest.capacity(), 0);
             }
         }
     }
@@ -247,6 +261,7 @@ impl Connection {
                 if let [name, key] = words[..]
                     && name.eq_ignore_ascii_case(b"get")
                     && self.session.authenticated()
+                    && !self.link.seat.worker.database.clients().is_paused(self.session.now_ms())
                 {
                     gets.push(key);
                     if gets.len() < GETS {
@@ -315,12 +330,38 @@ impl Connection {
     #[inline]
     async fn execute(&mut self, words: &[&[u8]]) -> Result<(), Closed> {
         match self.session.prepare(words) {
-            Ok(command) => self.perform(Work::Command(command)).await,
+            Ok(command) => {
+                if self.session.held_back_ms(command) > 0 {
+                    self.wait_out(command).await?;
+                }
+                self.perform(Work::Command(command)).await
+            }
             Err(error) => {
-                self.held.error(&error);
+                self.held.replies += 1;
+                self.session.refuse(&error, &mut self.held.reply);
                 Ok(())
             }
         }
+    }
+
+    /// Waits while CLIENT PAUSE holds a command back; the replies before it go out meanwhile.
+    #[cold]
+    async fn wait_out(&mut self, command: Command<'_>) -> Result<(), Closed> {
+        self.session.leave();
+        self.link.send(&mut self.held, self.session.highest()).await?;
+        loop {
+            // Looked at again and again, since CLIENT UNPAUSE may end it at any time.
+            match self.session.held_back_ms(command) {
+                0 => break,
+                left_ms if self.link.doomed() => {
+                    tracing::debug!(left_ms, "a client that was held back is closed");
+                    return Err(Closed::Dismissed);
+                }
+                left_ms => sleep(Duration::from_millis(left_ms).min(PAUSE_LOOK)).await,
+            }
+        }
+        self.session.enter().await;
+        Ok(())
     }
 
     /// Executes; an error means that the client is gone.

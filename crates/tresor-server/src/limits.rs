@@ -3,8 +3,6 @@
 //! A client that has not authenticated gets a much smaller share, so that strangers cannot fill the
 //! memory. Invariant: a connection never holds more input or output than stands here, whatever it sends.
 
-use std::time::Duration;
-
 /// Bytes of a buffer that connections of one worker take turns with. A request that fits costs a
 /// connection no memory while it waits.
 pub(crate) const POOLED_BUFFER_BYTES: usize = 64 * 1024;
@@ -29,8 +27,6 @@ pub struct Limits {
     pub input_bytes: usize,
     /// Bytes of replies that a client may have waiting before it is disconnected.
     pub output_bytes: usize,
-    /// A client that sends nothing for so long is disconnected; `None` for never.
-    pub idle_timeout: Option<Duration>,
 }
 
 impl Limits {
@@ -43,7 +39,6 @@ impl Limits {
             word_bytes,
             input_bytes: (word_bytes * 2).max(256 * MIB).min(u32::MAX as usize),
             output_bytes: (word_bytes * 2).max(256 * MIB),
-            idle_timeout: None,
         }
     }
 

@@ -7,12 +7,15 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Write},
+    sync::Arc,
+    task::Poll,
 };
 
 use smallvec::SmallVec;
 use tokio::{net::TcpStream, task::yield_now};
 use tresor::{
     Error, ErrorKind,
+    client::Client,
     engine::{Eventual, Sequence},
     reply::{Output, ReplyWriter, RespWriter},
 };
@@ -84,9 +87,17 @@ impl Held {
 pub(crate) struct Link {
     pub(crate) stream: TcpStream,
     pub(crate) seat: Seat,
+    /// The client as others see it, who may close it.
+    pub(crate) client: Arc<Client>,
 }
 
 impl Link {
+    /// Whether the connection is to end as soon as what it has begun is done.
+    #[inline]
+    pub(crate) fn doomed(&self) -> bool {
+        self.seat.presence.doomed() || self.client.is_killed()
+    }
+
     /// Sends what is held once everything up to `highest` is durable; nothing is held afterwards.
     #[inline]
     pub(crate) async fn send(&self, held: &mut Held, highest: Sequence) -> Result<(), Closed> {
@@ -133,7 +144,7 @@ impl Link {
             match self.send_some(output, sent) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => sent += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable(length).await?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -158,17 +169,19 @@ impl Link {
     }
 
     #[cold]
-    async fn writable(&self) -> io::Result<()> {
+    async fn writable(&self, waiting_bytes: usize) -> io::Result<()> {
         let Seat { presence, worker, .. } = &self.seat;
         presence.doing(Doing::Sending);
+        self.client.set_buffers(0, waiting_bytes);
         let result = poll_fn(|context| {
-            if presence.cut() {
-                return std::task::Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            if presence.cut() || self.client.is_killed() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             self.stream.poll_write_ready(context)
         })
         .await;
         presence.doing(Doing::Executing);
+        self.client.set_buffers(0, 0);
         worker.saw(presence);
         result
     }

@@ -15,7 +15,7 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
-use tresor::{Error, ErrorKind, Result};
+use tresor::{Database, Error, ErrorKind, Result};
 
 use crate::{
     link::refuse,
@@ -28,9 +28,6 @@ const BACKLOG: i32 = 4096;
 
 /// How long to wait when the process has no file descriptors left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
-/// Clients that are silent for so long are asked by the kernel whether they are still there.
-const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// When port 0 is asked for on several addresses, this many free ports are tried on all of them.
 const PORT_ATTEMPTS: usize = 16;
@@ -107,17 +104,28 @@ pub(crate) struct Hand {
     pub(crate) arrivals: mpsc::Sender<Arrival>,
 }
 
-/// Accepts on all sockets until the server stops.
-pub(crate) async fn accept_all(bound: Vec<Bound>, hands: Vec<Hand>, max_clients: usize, stopper: Stopper) {
+/// Whom connections are handed to, and on what conditions.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    pub(crate) hands: Vec<Hand>,
+    pub(crate) database: Database,
+}
+
+/// Accepts on all sockets until the server stops, by itself or because SHUTDOWN wishes it.
+pub(crate) async fn accept_all(bound: Vec<Bound>, acceptor: Acceptor, stopper: Stopper) {
+    let database = acceptor.database.clone();
     let mut listeners = JoinSet::new();
     for bound in bound {
-        listeners.spawn_local(accept(bound, hands.clone(), max_clients));
+        listeners.spawn_local(accept(bound, acceptor.clone()));
     }
-    stopper.stopped().await;
+    tokio::select! {
+        () = stopper.stopped() => {}
+        saving = database.shutdown().requested() => stopper.stop_saving(saving),
+    }
     listeners.shutdown().await;
 }
 
-async fn accept(bound: Bound, hands: Vec<Hand>, max_clients: usize) {
+async fn accept(bound: Bound, acceptor: Acceptor) {
     let address = bound.address;
     let listener = match tokio::net::TcpListener::from_std(bound.listener) {
         Ok(listener) => listener,
@@ -126,7 +134,7 @@ async fn accept(bound: Bound, hands: Vec<Hand>, max_clients: usize) {
     loop {
         // The socket goes to another thread's runtime, so this one lets go of it.
         match listener.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => hand_over(stream, peer, bound.door, &hands, max_clients).await,
+            Ok((stream, peer)) => acceptor.hand_over(stream, peer, bound.door).await,
             Err(error) if is_exhausted(&error) => {
                 tracing::warn!(%address, %error, "cannot accept connections: raise the limit of open files (ulimit -n)");
                 sleep(EXHAUSTED_PAUSE).await;
@@ -137,29 +145,38 @@ async fn accept(bound: Bound, hands: Vec<Hand>, max_clients: usize) {
     }
 }
 
+impl Acceptor {
+    /// Gives a connection to the worker with the fewest, or refuses it.
+    async fn hand_over(&self, stream: TcpStream, peer: SocketAddr, door: Door) {
+        let settings = self.database.settings();
+        let load = |hand: &Hand| hand.connections.load(Ordering::Relaxed);
+        if self.hands.iter().map(load).sum::<usize>() as u64 >= settings.max_clients.load(Ordering::Relaxed) {
+            tracing::debug!(%peer, "refused a client: --max-clients is reached");
+            self.database.clients().count_rejected();
+            return refuse(&stream, door);
+        }
+        let Some(hand) = self.hands.iter().min_by_key(|hand| load(hand)) else { return };
+        if let Err(error) = prepare(&stream, settings.tcp_keepalive_s.load(Ordering::Relaxed)) {
+            return tracing::debug!(%peer, %error, "a connection was gone at once");
+        }
+        let place = Place::take(&hand.connections);
+        // Fails only when the worker is stopping; then the connection is closed.
+        let _ = hand.arrivals.send(Arrival { stream, peer, door, place }).await;
+    }
+}
+
+/// `keepalive_s`: clients that are silent for so long are asked by the kernel whether they are there.
+fn prepare(stream: &TcpStream, keepalive_s: u64) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if keepalive_s == 0 {
+        return Ok(());
+    }
+    let (time, interval) = (Duration::from_secs(keepalive_s), Duration::from_secs(keepalive_s.div_ceil(3)));
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))
+}
+
 fn is_exhausted(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) || error.kind() == io::ErrorKind::OutOfMemory
-}
-
-async fn hand_over(stream: TcpStream, peer: SocketAddr, door: Door, hands: &[Hand], max_clients: usize) {
-    let load = |hand: &Hand| hand.connections.load(Ordering::Relaxed);
-    if hands.iter().map(load).sum::<usize>() >= max_clients {
-        tracing::debug!(%peer, "refused a client: --max-clients is reached");
-        return refuse(&stream, door);
-    }
-    let Some(hand) = hands.iter().min_by_key(|hand| load(hand)) else { return };
-    if let Err(error) = prepare(&stream) {
-        return tracing::debug!(%peer, %error, "a connection was gone at once");
-    }
-    let place = Place::take(&hand.connections);
-    // Fails only when the worker is stopping; then the connection is closed.
-    let _ = hand.arrivals.send(Arrival { stream, peer, door, place }).await;
-}
-
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    SockRef::from(stream)
-        .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))
 }

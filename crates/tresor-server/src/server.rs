@@ -6,7 +6,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -17,7 +17,7 @@ use tresor::{Database, Error, ErrorKind, Result};
 use crate::{
     http::{Hosts, HttpLimits, HttpShared},
     limits::Limits,
-    listener::{Bound, Hand, accept_all, bind},
+    listener::{Acceptor, Bound, Hand, accept_all, bind},
     stop::{Ending, Stopper},
     worker::{Door, WorkerOptions, WorkerThread},
 };
@@ -33,7 +33,7 @@ pub struct ServerConfig {
     pub http_port: Option<u16>,
     /// Worker threads; at least one.
     pub workers: usize,
-    /// Connections at the same time, over all ports.
+    /// Connections at the same time, over all ports; CONFIG SET can change it.
     pub max_clients: usize,
     /// The bounds of one client.
     pub limits: Limits,
@@ -94,9 +94,14 @@ impl Server {
         let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
         let http = HttpShared::new(hosts, config.http_limits, config.workers);
         let mut server = Self { addresses, stopper: Stopper::new(), workers: Vec::new(), acceptor: None };
+        let settings = database.settings();
+        settings.max_clients.store(config.max_clients as u64, Ordering::Relaxed);
+        if let Some(address) = server.addresses.resp.first() {
+            settings.set_fact("port", address.port().to_string());
+        }
         // From here on dropping `server` stops and joins what has been started.
         let options = WorkerOptions {
-            database,
+            database: database.clone(),
             limits: config.limits,
             http: Arc::new(http),
             stopper: server.stopper.clone(),
@@ -106,11 +111,11 @@ impl Server {
             let worker = WorkerThread::start(number, options.clone());
             server.workers.push(worker.map_err(|error| no_thread().caused_by(error))?);
         }
-        server.start_accepting(bound, config.max_clients)?;
+        server.start_accepting(bound, database)?;
         Ok(server)
     }
 
-    fn start_accepting(&mut self, bound: Vec<Bound>, max_clients: usize) -> Result<()> {
+    fn start_accepting(&mut self, bound: Vec<Bound>, database: Database) -> Result<()> {
         let hand = |worker: &WorkerThread| Hand {
             connections: worker.connections.clone(),
             arrivals: worker.arrivals.clone(),
@@ -119,7 +124,7 @@ impl Server {
         let stopper = self.stopper.clone();
         let run =
             move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime.block_on(accept_all(bound, hands, max_clients, stopper)),
+                Ok(runtime) => runtime.block_on(accept_all(bound, Acceptor { hands, database }, stopper)),
                 Err(error) => stopper.fail(no_thread().caused_by(error)),
             };
         let thread = thread::Builder::new().name("tresor-listener".to_owned()).spawn(run);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
+use tresor::shutdown::Saving;
 
 /// Why a server stops.
 #[derive(Debug)]
 pub enum Ending {
-    /// Somebody asked: a signal, SHUTDOWN, or the program that runs it.
-    Asked,
+    /// Somebody asked: a signal, SHUTDOWN, or the program that runs it; and what is to be saved.
+    Asked(Saving),
     /// The store can promise nothing any more; the process should exit with an error.
     Failed(tresor::Error),
 }
@@ -38,7 +39,12 @@ impl Stopper {
 
     /// Asks the server to stop: it accepts nothing more and finishes what is in flight.
     pub fn stop(&self) {
-        self.end(Ending::Asked);
+        self.stop_saving(Saving::AsConfigured);
+    }
+
+    /// The same, and says what is to be saved.
+    pub(crate) fn stop_saving(&self, saving: Saving) {
+        self.end(Ending::Asked(saving));
     }
 
     /// The same because the store failed.

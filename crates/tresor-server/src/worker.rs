@@ -38,11 +38,8 @@ use crate::{
 /// Accepted connections that may wait for a worker to take them over.
 const ARRIVALS: usize = 1024;
 
-/// Looks at idle connections in the time after which one is disconnected.
-const SWEEPS: u32 = 10;
-
-/// A period for a timer that is not used.
-const NEVER: Duration = Duration::from_secs(3600);
+/// How often a worker looks for connections that have been idle for too long.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Which protocol a connection speaks: that of the port it came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,10 +166,15 @@ impl Worker {
         presence.active.set(self.sweeps.get());
     }
 
-    /// Dooms connections that have been idle for `sweeps` sweeps.
-    fn sweep(&self, sweeps: u32) {
+    /// Dooms connections that have been idle for longer than the settings allow.
+    fn sweep(&self) {
         let now = self.sweeps.get().wrapping_add(1);
         self.sweeps.set(now);
+        let timeout = Duration::from_secs(self.database.settings().idle_timeout_s.load(Ordering::Relaxed));
+        if timeout.is_zero() {
+            return;
+        }
+        let sweeps = (timeout.as_millis() / SWEEP_INTERVAL.as_millis()).try_into().unwrap_or(u32::MAX);
         for presence in &*self.connections.borrow() {
             let idle = now.wrapping_sub(presence.active.get()) > sweeps;
             if idle && presence.doing.get() != Doing::Executing {
@@ -311,10 +313,7 @@ fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: 
 /// Takes connections over until the server stops; then waits for those that are left.
 async fn serve(worker: &Rc<Worker>, mut arrivals: mpsc::Receiver<Arrival>, grace: Duration) {
     let mut connections = JoinSet::new();
-    // Ten sweeps to a timeout: a connection is idle for at most a tenth longer than it says.
-    let timeout = worker.limits.idle_timeout;
-    let mut sweeps =
-        interval(timeout.map_or(NEVER, |timeout| (timeout / SWEEPS).max(Duration::from_millis(1))));
+    let mut sweeps = interval(SWEEP_INTERVAL);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopped = std::pin::pin!(worker.stopper.stopped());
     loop {
@@ -324,7 +323,7 @@ async fn serve(worker: &Rc<Worker>, mut arrivals: mpsc::Receiver<Arrival>, grace
                 None => break,
             },
             Some(ended) = connections.join_next() => report(ended),
-            _ = sweeps.tick(), if timeout.is_some() => worker.sweep(SWEEPS),
+            _ = sweeps.tick() => worker.sweep(),
             () = &mut stopped => break,
         }
     }

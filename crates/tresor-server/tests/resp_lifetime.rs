@@ -5,7 +5,7 @@ mod running;
 use std::{sync::Arc, thread};
 
 use running::{client, config, server, server_over, server_with};
-use tresor::{Config, Database, ErrorKind};
+use tresor::{Config, Database, ErrorKind, shutdown::Saving};
 use tresor_server::{Ending, Server, ServerConfig};
 use tresor_testkit::{LaterEngine, ModelEngine, Reply, RespClient, resp_client::encode};
 
@@ -62,7 +62,7 @@ fn a_stopper_wakes_whoever_waits() {
     let server = server();
     let stopper = server.stopper();
     let stopping = thread::spawn(move || stopper.stop());
-    assert!(matches!(*server.wait(), Ending::Asked));
+    assert!(matches!(*server.wait(), Ending::Asked(Saving::AsConfigured)));
     stopping.join().unwrap();
     server.shutdown();
 }

@@ -260,6 +260,12 @@ impl Clients {
         self.pause.until_ms.store(0, Relaxed);
     }
 
+    /// Whether CLIENT PAUSE may hold somebody back at this time.
+    #[inline]
+    pub fn is_paused(&self, now_ms: u64) -> bool {
+        self.pause.until_ms.load(Relaxed) > now_ms
+    }
+
     /// Who is held back, and until when in Unix milliseconds.
     #[inline]
     pub(crate) fn paused(&self) -> Option<(Paused, u64)> {

@@ -52,7 +52,7 @@ fn until_ended(runtime: &runtime::Runtime, signals: &mut Signals, assembled: Ass
     waiting.join().map_err(|_| Failure::failed("the thread that stops the server has panicked"))?;
     let ending = ended.ok_or(Failure::Silent)??;
     match &*ending {
-        Ending::Asked => {
+        Ending::Asked(_) => {
             tracing::info!("stopped");
             Ok(())
         }
