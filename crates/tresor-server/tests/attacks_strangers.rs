@@ -10,9 +10,10 @@ use tresor_server::Server;
 use tresor_testkit::{ModelEngine, Reply, resp_client::encode};
 
 fn guarded() -> Server {
-    let database = Database::over(Arc::new(ModelEngine::new()), Config::memory()).unwrap();
+    let database =
+        Database::over(Arc::new(ModelEngine::new()), Config::memory()).expect("the engine is open");
     database.settings().set_password(Some(b"secret"));
-    Server::start(database, config()).unwrap()
+    Server::start(database, config()).expect("a free port can be bound")
 }
 
 /// Sends bytes as a stranger and expects this answer and the end; then somebody else is served.
@@ -23,8 +24,8 @@ fn refused(server: &Server, bytes: &[u8], answer: &str) {
     let answered = stranger.until_closed().expect("the server closes");
     assert_eq!(String::from_utf8_lossy(&answered), answer);
     let mut known = client(server);
-    assert_eq!(known.command(&["AUTH", "secret"]).unwrap(), Reply::Simple("OK".into()));
-    assert_eq!(known.command(&["SET", "k", "v"]).unwrap(), Reply::Simple("OK".into()));
+    assert_eq!(known.command(&["AUTH", "secret"]).expect("a reply"), Reply::Simple("OK".into()));
+    assert_eq!(known.command(&["SET", "k", "v"]).expect("a reply"), Reply::Simple("OK".into()));
 }
 
 #[test]
