@@ -9,7 +9,7 @@ use std::{io, path::Path, sync::Arc};
 use oplog_model::{Model, append, change, open, put, snapshot};
 use tresor::{
     ErrorKind, Result,
-    engine::{KeyRef, Kind, Sequence},
+    engine::{EntryRef, KeyRef, Kind, Sequence, ValueRef},
     files::Files,
     oplog::{Durability, Log, LogOptions, Logged, Recovery, Refused},
 };
@@ -278,4 +278,140 @@ fn a_store_that_ran_below_always_and_crashed_takes_a_new_id() {
     log.close().unwrap();
     let (_, closed, _) = reopen(&files.reboot(Survives::Synced), Durability::None).unwrap();
     assert_eq!((closed.store_id_is_new, closed.store_id), (false, first.store_id));
+}
+
+/// One change of any kind, of few keys so that changes meet.
+fn any_change(log: &Log, told: &mut Told, random: &mut Random) -> bool {
+    let name = [b'a' + random.below(8) as u8];
+    let value = random.bytes(random.clone().index(60));
+    let key = KeyRef::new(random.below(2) as u8, &name);
+    let one = match random.below(16) {
+        0..5 => Logged::Put { key, kind: Kind::Json, expires_at_ms: Some(random.below(9)), value: &value },
+        // An engine logs these two only for an entry that is there.
+        5..8 if told.has(key) => Logged::Patch { key, offset: value.len() % 7, bytes: &value },
+        8..11 if told.has(key) => Logged::Expire { key, expires_at_ms: Some(random.below(99)) },
+        11..14 => Logged::Delete { key },
+        14 => Logged::Clear { database: key.database },
+        15 => Logged::Mapping(std::array::from_fn(|number| (number as u8 + name[0]) % 16)),
+        _ => Logged::Put { key, kind: Kind::Raw, expires_at_ms: None, value: &value },
+    };
+    told.change(log, one)
+}
+
+impl Told {
+    fn has(&self, key: KeyRef<'_>) -> bool {
+        self.latest().entries.contains_key(&(key.database, key.key.to_vec(), key.member.to_vec()))
+    }
+}
+
+/// Changes with snapshots among them, each taken while changes go on between any two of its entries.
+fn snapshots_among_changes(log: &Log, told: &mut Told, random: &mut Random) -> Option<()> {
+    for _ in 0..3 {
+        for _ in 0..10 {
+            any_change(log, told, random).then_some(())?;
+        }
+        let Ok(mut writer) = log.begin_snapshot() else { continue };
+        let mut failed = false;
+        for place in 0..16_u8 {
+            let (database, name) = (place % 2, vec![b'a' + place / 2]);
+            if let Some(entry) = told.latest().entries.get(&(database, name.clone(), vec![])) {
+                let bytes = bytes::Bytes::copy_from_slice(&entry.value);
+                let value = ValueRef::Shared(&bytes);
+                let (kind, version, expires_at_ms) = (entry.kind, entry.version, entry.expires_at_ms);
+                let entry = EntryRef { value, kind, version, expires_at_ms };
+                failed |= writer.entry(KeyRef::new(database, &name), &entry).is_err();
+            }
+            any_change(log, told, random).then_some(())?;
+        }
+        let mapping = told.latest().mapping;
+        any_change(log, told, random).then_some(())?;
+        if failed {
+            writer.abandon();
+        } else {
+            writer.finish(mapping).ok();
+        }
+    }
+    Some(())
+}
+
+#[test]
+fn a_snapshot_taken_while_changes_go_on_is_the_store_wherever_the_disk_stops() {
+    let seed = seed("oplog_snapshots");
+    for call in 1.. {
+        let files = FaultyFiles::new();
+        files.fail_call(call, io::ErrorKind::Other, Lasts::Forever);
+        let mut told = Told::new(Model::default());
+        let mut random = Random::new(seed.wrapping_add(call));
+        let opened = reopen(&files, Durability::Always);
+        let through =
+            opened.is_ok_and(|(log, ..)| snapshots_among_changes(&log, &mut told, &mut random).is_some());
+        let what = format!("seed {seed}, {:?}", files.failed());
+        for survives in [Survives::Synced, Survives::Everything, Survives::Chance { seed: random.number() }] {
+            told.check_acknowledged(&files, survives, Durability::Always, &what);
+        }
+        if through && files.failed().is_empty() {
+            assert!(call > 60, "only {call} calls");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_replaces_the_log_before_it() {
+    let files = FaultyFiles::new();
+    let (log, _, mut model) = reopen(&files, Durability::Always).unwrap();
+    for round in 0..100_u8 {
+        change(&log, &mut model, 1, &[put(&[round % 10], &[round; 100])]).unwrap();
+    }
+    let before = log.status().segments;
+    assert!(before > 10, "{before} segments");
+    let end = snapshot(&log, &model).unwrap();
+    assert_eq!(end, 100);
+    let status = log.status();
+    assert_eq!((status.segments, status.last_snapshot, status.snapshots), (1, 100, 1));
+    change(&log, &mut model, 1, &[put(b"more", b"")]).unwrap();
+    assert_eq!(snapshot(&log, &model).unwrap(), 101);
+    let snapshots = files.paths().iter().filter(|path| path.to_string_lossy().ends_with(".snapshot")).count();
+    assert_eq!(snapshots, 1);
+    // One at a time; one that was given up leaves nothing.
+    let first = log.begin_snapshot().unwrap();
+    assert_eq!(log.begin_snapshot().err().unwrap().kind(), ErrorKind::Unavailable);
+    first.abandon();
+    assert!(!files.paths().iter().any(|path| path.ends_with("snapshot.new")));
+    log.begin_snapshot().unwrap();
+}
+
+#[test]
+fn a_record_larger_than_a_segment_and_the_buffer_is_let_in() {
+    let files = FaultyFiles::new();
+    let (log, _, mut model) = reopen(&files, Durability::Always).unwrap();
+    for size in [10, 5000, 10, 200_000, 3000, 10] {
+        change(&log, &mut model, 1, &[put(b"large", &vec![size as u8; size])]).unwrap();
+    }
+    let (_, _, replayed) = reopen(&files.reboot(Survives::Synced), Durability::Always).unwrap();
+    assert_eq!(replayed, model);
+}
+
+#[test]
+fn many_threads_share_the_log_and_every_change_keeps_its_number() {
+    let files = FaultyFiles::new();
+    let (log, ..) = reopen(&files, Durability::Always).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let log = &log;
+            scope.spawn(move || {
+                for round in 0..100_u8 {
+                    // Each change is under a key of its own and holds nothing but that.
+                    let version = append(log, 1, &[put(&[thread, round], &[round; 40])]).unwrap();
+                    log.durable(version).wait().unwrap();
+                    assert!(log.is_durable(version));
+                }
+            });
+        }
+    });
+    let (_, recovery, model) = reopen(&files.reboot(Survives::Synced), Durability::Always).unwrap();
+    assert_eq!((recovery.latest, recovery.records, model.entries.len()), (400, 400, 400));
+    let mut versions: Vec<u64> = model.entries.values().map(|entry| entry.version).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=400).collect::<Vec<u64>>());
 }

@@ -21,7 +21,8 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"TRESORID";
 const FORMAT: u32 = 1;
-const BYTES: usize = 40;
+/// The length of the identity file.
+pub(super) const BYTES: usize = 40;
 
 /// The two ids of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@
 //! - Patch and Expire are skipped where the key is absent or its version is not below the change's.
 //!   An engine that patches an absent key therefore logs a Put.
 
+mod check;
 mod identity;
 mod layout;
 mod log;
@@ -24,6 +25,7 @@ mod reader;
 mod record;
 mod recovery;
 
+mod salvage;
 mod segment;
 mod shared;
 mod snapshot;
@@ -31,8 +33,10 @@ mod snapshot_file;
 mod waiters;
 mod writer;
 
+pub use check::{FileKind, FileReport, Report, check};
 pub use log::{Durability, Log, LogOptions, LogStatus, Refused};
 pub use record::{Logged, MAX_RECORD_BYTES, Replayed};
 pub use recovery::Recovery;
 
+pub use salvage::{Salvaged, salvage};
 pub use snapshot::SnapshotWriter;

@@ -141,9 +141,7 @@ impl History<'_> {
     ) -> Result<()> {
         let Some(end) = newest else { return Ok(()) };
         let input = Input::open(self.files, self.directory, end)?;
-        if input.summary.directory_id != self.identity.directory_id {
-            return Err(damaged(&input.path, 16, "it is of another store"));
-        }
+        input.belongs_to(self.identity.directory_id)?;
         input.load(replay)?;
         self.start = input.summary.start;
         self.recovery.snapshot = end;

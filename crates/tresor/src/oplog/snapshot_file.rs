@@ -39,8 +39,6 @@ pub(super) struct Summary {
     pub(super) directory_id: u64,
     /// Everything up to here is in it.
     pub(super) start: Sequence,
-    /// Changes up to here may be in it.
-    pub(super) end: Sequence,
     pub(super) entries: u64,
     pub(super) time_ms: u64,
     pub(super) mapping: [u8; DATABASES as usize],
@@ -167,37 +165,54 @@ pub(super) struct Input {
 impl Input {
     /// Opens the snapshot that was finished at `end`; header and trailer must be whole.
     pub(super) fn open(files: &dyn Files, directory: &Path, end: Sequence) -> Result<Self> {
+        let mut input = Self::open_without_trailer(files, directory, end)?;
+        let mut trailer = [0; TRAILER_BYTES];
+        let offset = input.entries_end.saturating_sub(TRAILER_BYTES as u64).max(HEADER_BYTES as u64);
+        read(&*input.file, &input.path, &mut trailer, offset)?;
+        let body = &trailer[BLOCK_HEADER_BYTES..];
+        let whole = checksum(input.seed, &trailer[4..]) == u32_at(&trailer, 0)
+            && u32_at(&trailer, 12) == IS_TRAILER
+            && u64_at(body, 0) == end;
+        let (true, Some(mapping)) = (whole, record::mapping(&body[24..])) else {
+            return Err(damaged(&input.path, offset, "its trailer is not whole"));
+        };
+        input.entries_end = offset;
+        input.blocks = u32_at(&trailer, 8);
+        input.summary.entries = u64_at(body, 8);
+        input.summary.time_ms = u64_at(body, 16);
+        input.summary.mapping = mapping;
+        Ok(input)
+    }
+
+    /// Opens a snapshot of which only the header needs to be whole. What only the trailer tells is
+    /// made up: no entries, databases under their own numbers.
+    pub(super) fn open_without_trailer(files: &dyn Files, directory: &Path, end: Sequence) -> Result<Self> {
         let path = directory.join(layout::snapshot_name(end));
         let file = files.open(&path, Open::Read).map_err(|error| failed("open", &path, error))?;
-        let size = file.size().map_err(|error| failed("measure", &path, error))?;
+        let entries_end = file.size().map_err(|error| failed("measure", &path, error))?;
         let mut header = [0; HEADER_BYTES];
-        let mut trailer = [0; TRAILER_BYTES];
-        let entries_end = size.saturating_sub(TRAILER_BYTES as u64);
         read(&*file, &path, &mut header, 0)?;
         let seed = checksum(0, &header[..HEADER_BYTES - 4]);
         if header[..8] != *MAGIC || seed != u32_at(&header, HEADER_BYTES - 4) {
             return Err(damaged(&path, 0, "this is no snapshot's header"));
         }
         known_format(&path, u32_at(&header, 8), FORMAT)?;
-        read(&*file, &path, &mut trailer, entries_end)?;
-        let body = &trailer[BLOCK_HEADER_BYTES..];
-        let mapping = record::mapping(&body[24..]);
-        let whole = entries_end >= HEADER_BYTES as u64
-            && checksum(seed, &trailer[4..]) == u32_at(&trailer, 0)
-            && u32_at(&trailer, 12) == IS_TRAILER
-            && u64_at(body, 0) == end;
-        let (true, Some(mapping)) = (whole, mapping) else {
-            return Err(damaged(&path, entries_end, "its trailer is not whole"));
-        };
         let summary = Summary {
             directory_id: u64_at(&header, 16),
             start: u64_at(&header, 24),
-            end,
-            entries: u64_at(body, 8),
-            time_ms: u64_at(body, 16),
-            mapping,
+            entries: 0,
+            time_ms: 0,
+            mapping: std::array::from_fn(|number| number as u8),
         };
-        Ok(Self { file, path, seed, blocks: u32_at(&trailer, 8), entries_end, summary })
+        Ok(Self { file, path, seed, blocks: 0, entries_end, summary })
+    }
+
+    /// Refuses a snapshot of another store.
+    pub(super) fn belongs_to(&self, directory_id: u64) -> Result<()> {
+        if self.summary.directory_id == directory_id {
+            return Ok(());
+        }
+        Err(damaged(&self.path, 16, "it is of another store"))
     }
 
     /// Hands out the mapping and every entry. Stops with an error at the first damaged block.
@@ -206,23 +221,42 @@ impl Input {
         let mut window = Window::new(self);
         let (mut blocks, mut entries) = (0, 0);
         while window.offset() < self.entries_end {
-            let offset = window.offset();
-            let block = window.block(blocks)?;
-            let mut rest = &block[BLOCK_HEADER_BYTES..];
-            for _ in 0..u32_at(block, 12) {
-                let Some((key, entry)) = record::decode_entry(&mut rest) else {
-                    return Err(damaged(&self.path, offset, "a block holds what is no entry"));
-                };
-                replay(Replayed::Entry { key, entry })?;
-            }
-            entries += u64::from(u32_at(block, 12));
+            entries += window.entries(blocks, replay)?;
             blocks += 1;
-            window.advance();
         }
         if blocks != self.blocks || entries != self.summary.entries {
             return Err(damaged(&self.path, self.entries_end, "blocks are missing"));
         }
         Ok(())
+    }
+
+    /// Like [`load`](Self::load), but passes over damaged blocks; says what is wrong with them.
+    pub(super) fn load_whole_blocks(
+        &self,
+        replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
+    ) -> Vec<String> {
+        let mut problems: Vec<String> =
+            replay(Replayed::Mapping(self.summary.mapping)).err().iter().map(ToString::to_string).collect();
+        let mut window = Window::new(self);
+        let mut blocks = 0;
+        while window.offset() < self.entries_end {
+            let offset = window.offset();
+            if let Err(error) = window.entries(blocks, replay) {
+                problems.push(error.to_string());
+                // Its length may still lead to the next one.
+                window.advance();
+            }
+            blocks += 1;
+            if window.offset() == offset {
+                break;
+            }
+        }
+        problems
+    }
+
+    /// How long the file is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entries_end + TRAILER_BYTES as u64
     }
 }
 
@@ -251,14 +285,30 @@ impl<'a> Window<'a> {
         self.block = 0;
     }
 
+    /// Hands out the entries of the next block, which must be number `index`, and moves behind it.
+    fn entries(&mut self, index: u32, replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>) -> Result<u64> {
+        let (input, offset) = (self.input, self.offset());
+        let block = self.block(index)?;
+        let entries = u32_at(block, 12);
+        let mut rest = &block[BLOCK_HEADER_BYTES..];
+        for _ in 0..entries {
+            let Some((key, entry)) = record::decode_entry(&mut rest) else {
+                return Err(damaged(&input.path, offset, "a block holds what is no entry"));
+            };
+            replay(Replayed::Entry { key, entry })?;
+        }
+        self.advance();
+        Ok(entries.into())
+    }
+
     fn block(&mut self, index: u32) -> Result<&[u8]> {
         self.fill(BLOCK_HEADER_BYTES)?;
         let length = u32_at(&self.bytes[self.at..], 4) as usize;
-        self.block = BLOCK_HEADER_BYTES + length;
         if length > MAX_RECORD_BYTES + BLOCK_BYTES {
             return Err(damaged(&self.input.path, self.offset(), "a block has no possible length"));
         }
-        self.fill(self.block)?;
+        self.fill(BLOCK_HEADER_BYTES + length)?;
+        self.block = BLOCK_HEADER_BYTES + length;
         let block = &self.bytes[self.at..self.at + self.block];
         if checksum(self.input.seed, &block[4..]) != u32_at(block, 0) {
             return Err(damaged(&self.input.path, self.offset(), "a block's checksum is wrong"));
