@@ -1,6 +1,8 @@
 //! `check` tells what is damaged without changing anything; `salvage` keeps what is whole; and files
 //! of every released format open.
 
+#![allow(clippy::unwrap_used)] // In the tests' own functions too: a panic is how a test fails.
+
 mod oplog_model;
 
 use std::{fs, path::Path, sync::Arc};

@@ -2,6 +2,8 @@
 //! was acknowledged is there afterwards, nothing is there that was refused, and what is there is the
 //! store as it was after some change.
 
+#![allow(clippy::unwrap_used)] // In the tests' own functions too: a panic is how a test fails.
+
 mod oplog_model;
 
 use std::{io, path::Path, sync::Arc};

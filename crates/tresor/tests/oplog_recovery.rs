@@ -2,6 +2,8 @@
 //! either a tail that is cut and reported, or an error that names the file and the offset. It is
 //! never wrong data and never a panic.
 
+#![allow(clippy::unwrap_used)] // In the tests' own functions too: a panic is how a test fails.
+
 mod oplog_model;
 
 use std::{
