@@ -131,17 +131,28 @@ pub fn scanning_beside_a_writer(make: &Make<'_>) {
     let subject = Subject::new(make);
     fill(&subject);
     let done = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let written = thread::scope(|scope| {
         let writer = scope.spawn(|| write_until(&subject, &done));
+        let scanning = DoneWhenDropped(&done);
         for _ in 0..5 {
             for order in orders(&subject) {
                 let rows = subject.rows(Scan::all(0, order, Content::Entries, 16));
                 assert_each_once(&rows, &format!("beside a writer, {order:?}"));
             }
         }
-        done.store(true, Atomic::SeqCst);
-        assert!(writer.join().expect("the writer does not panic") > 0);
+        drop(scanning);
+        writer.join().expect("the writer does not panic")
     });
+    assert!(written > 0);
+}
+
+/// Ends the writer when the scanner fails, too: the scope waits for both.
+struct DoneWhenDropped<'d>(&'d AtomicBool);
+
+impl Drop for DoneWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Atomic::SeqCst);
+    }
 }
 
 fn write_until(subject: &Subject, done: &AtomicBool) -> u64 {
