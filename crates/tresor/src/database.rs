@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -45,8 +45,8 @@ pub(crate) struct Start {
     pub(crate) at_ns: u64,
     /// Forty hexadecimal digits, new at each start.
     pub(crate) run_id: String,
-    /// When SAVE last succeeded, in Unix milliseconds; the start before that.
-    pub(crate) saved_ms: AtomicU64,
+    /// In Unix milliseconds.
+    pub(crate) at_ms: u64,
     rate: Mutex<Rate>,
 }
 
@@ -70,7 +70,7 @@ impl Start {
         Ok(Self {
             at_ns: clock.monotonic_ns(),
             run_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
-            saved_ms: AtomicU64::new(clock.now_ms()),
+            at_ms: clock.now_ms(),
             rate: Mutex::default(),
         })
     }

@@ -102,9 +102,10 @@ pub(super) async fn info(session: &mut Session, args: Args<'_>, reply: &mut Repl
     Ok(())
 }
 
-/// When the latest snapshot was finished, in Unix milliseconds.
-pub(super) async fn last_save_ms(session: &Session) -> Result<u64> {
-    Ok(session.core().start.saved_ms.load(Relaxed))
+/// When the latest snapshot was taken, in Unix milliseconds; the start, where there is none.
+pub(super) fn last_save_ms(core: &Core, status: &Status) -> u64 {
+    let saved_ms = status.log.as_ref().map_or(0, |log| log.last_snapshot_time_ms);
+    if saved_ms > 0 { saved_ms } else { core.start.at_ms }
 }
 
 fn server(facts: &Facts<'_>, lines: &mut Lines) {
@@ -146,13 +147,15 @@ fn clients(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 fn memory(facts: &Facts<'_>, lines: &mut Lines) {
-    let used = facts.status.data_bytes + facts.buffer_bytes;
+    let log_bytes = facts.status.log.as_ref().map_or(0, |log| log.buffer_capacity_bytes as u64);
+    let overhead = facts.buffer_bytes + log_bytes;
+    let used = facts.status.data_bytes + overhead;
     let resident = facts.process.resident_bytes;
     let limit = facts.core.memory_limit.max_bytes().unwrap_or(0);
     lines.add_bytes("used_memory", used);
     lines.add_bytes("used_memory_rss", resident);
     lines.add_bytes("used_memory_peak", facts.process.peak_resident_bytes);
-    lines.add("used_memory_overhead", facts.buffer_bytes);
+    lines.add("used_memory_overhead", overhead);
     lines.add("used_memory_dataset", facts.status.data_bytes);
     lines.add_bytes("total_system_memory", total_memory_bytes());
     lines.add_bytes("maxmemory", limit);
@@ -161,33 +164,46 @@ fn memory(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("mem_fragmentation_bytes", resident.saturating_sub(used));
     lines.add("mem_clients_normal", facts.buffer_bytes);
     lines.add("mem_clients_slaves", 0);
+    lines.add("mem_aof_buffer", log_bytes);
     lines.add("active_defrag_running", 0);
     lines.add("lazyfree_pending_objects", 0);
 }
 
 fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
+    let status = &facts.status;
+    let log = status.log.clone().unwrap_or_default();
+    let failing = log.shortage.is_some() || log.poison.is_some();
     lines.add("loading", 0);
     lines.add("async_loading", 0);
-    lines.add("rdb_changes_since_last_save", 0);
-    lines.add("rdb_bgsave_in_progress", 0);
-    lines.add("rdb_last_save_time", facts.core.start.saved_ms.load(Relaxed) / 1000);
+    lines.add("rdb_changes_since_last_save", status.sequence.saturating_sub(log.last_snapshot));
+    lines.add("rdb_bgsave_in_progress", i32::from(log.snapshotting));
+    lines.add("rdb_last_save_time", last_save_ms(facts.core, status) / 1000);
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("rdb_last_bgsave_time_sec", -1);
     lines.add("rdb_current_bgsave_time_sec", -1);
-    lines.add("aof_enabled", i32::from(facts.status.log.is_some()));
+    lines.add("rdb_saves", log.snapshots);
+    lines.add("aof_enabled", i32::from(status.log.is_some()));
     lines.add("aof_rewrite_in_progress", 0);
     lines.add("aof_rewrite_scheduled", 0);
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
     lines.add("aof_last_bgrewrite_status", "ok");
-    lines.add("aof_last_write_status", "ok");
+    lines.add("aof_last_write_status", if failing { "err" } else { "ok" });
+    if status.log.is_some() {
+        lines.add("aof_buffer_length", log.buffered_bytes);
+        lines.add("log_written_bytes", log.written_bytes);
+        lines.add("log_segments", log.segments);
+        lines.add("log_syncs", log.syncs);
+        lines.add("log_synced_sequence", log.synced);
+        lines.add("snapshot_bytes", log.last_snapshot_bytes);
+    }
     let durability = match facts.core.config.durability {
         Durability::None => "none",
         Durability::Interval { .. } => "interval",
         Durability::Always => "always",
     };
     lines.add("durability", durability);
-    lines.add("sequence", facts.status.sequence);
+    lines.add("sequence", status.sequence);
 }
 
 fn stats(facts: &Facts<'_>, lines: &mut Lines) {

@@ -1,10 +1,12 @@
 //! Commands about the server as a whole: saving, stopping, its time.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 use super::{Args, is, syntax_error};
 use crate::{
-    engine::Eventual,
     error::{Error, Result},
     reply::ReplyWriter,
     session::{Replies, Session},
@@ -20,9 +22,8 @@ pub(super) async fn time(session: &mut Session, _: Args<'_>, reply: &mut ReplyWr
 }
 
 pub(super) async fn save(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    let core = session.core().clone();
-    session.outside(core.engine.save()).await?;
-    core.start.saved_ms.store(core.time.now_ms(), Relaxed);
+    let engine = session.engine().clone();
+    session.outside(engine.save()).await?;
     reply.ok();
     Ok(())
 }
@@ -33,17 +34,18 @@ pub(super) async fn bgsave(session: &mut Session, args: Args<'_>, reply: &mut Re
         [option] if is(option, "SCHEDULE") => {}
         _ => return Err(syntax_error()),
     }
-    // The call starts it; whoever wants to know its end asks LASTSAVE.
-    if let Eventual::Now(result) = session.engine().save() {
+    let mut saving = session.engine().save();
+    // One poll starts it. Whoever wants to know its end asks LASTSAVE.
+    if let Poll::Ready(result) = Pin::new(&mut saving).poll(&mut Context::from_waker(Waker::noop())) {
         result?;
-        session.core().start.saved_ms.store(session.now_ms(), Relaxed);
     }
     reply.simple("Background saving started");
     Ok(())
 }
 
 pub(super) async fn lastsave(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    reply.integer((super::info::last_save_ms(session).await? / 1000) as i64);
+    let status = session.engine().clone().status().await?;
+    reply.integer((super::info::last_save_ms(session.core(), &status) / 1000) as i64);
     Ok(())
 }
 
