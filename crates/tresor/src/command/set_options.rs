@@ -139,17 +139,38 @@ fn condition<'a>(word: &[u8], rest: &mut &[&'a [u8]]) -> Option<Condition<'a>> {
     })
 }
 
-/// Reads GETEX's words behind the key.
-pub(super) fn parse_getex(words: &[&[u8]], now_ms: u64) -> Result<Lifetime> {
-    match words {
-        [] => Ok(Lifetime::Unsaid),
-        [word] if is(word, "PERSIST") => Ok(Lifetime::Endless),
-        [word, number] => lifetime("getex", count(word).ok_or_else(syntax_error)?, number, now_ms),
-        // Saying the same again is no contradiction, and the last one stands.
-        [word, rest @ ..] if is(word, "PERSIST") && is(rest[0], "PERSIST") => parse_getex(rest, now_ms),
-        [word, _, rest @ ..] if count(word).is_some() && count(word) == count(rest[0]) => {
-            parse_getex(rest, now_ms)
+/// What GETEX asks for, before its number was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Extension<'a> {
+    Unsaid,
+    Persist,
+    Until(Count, &'a [u8]),
+}
+
+impl<'a> Extension<'a> {
+    /// Reads the words behind the key.
+    pub(super) fn parse(words: &[&'a [u8]]) -> Result<Self> {
+        match words {
+            [] => Ok(Self::Unsaid),
+            [word] if is(word, "PERSIST") => Ok(Self::Persist),
+            [word, number] if !is(word, "PERSIST") => {
+                count(word).map(|count| Self::Until(count, number)).ok_or_else(syntax_error)
+            }
+            // Saying the same again is no contradiction, and the last one stands.
+            [word, rest @ ..] if is(word, "PERSIST") && is(rest[0], "PERSIST") => Self::parse(rest),
+            [word, _, rest @ ..] if count(word).is_some() && count(word) == count(rest[0]) => {
+                Self::parse(rest)
+            }
+            _ => Err(syntax_error()),
         }
-        _ => Err(syntax_error()),
+    }
+
+    /// What it means for the expiry.
+    pub(super) fn lifetime(self, now_ms: u64) -> Result<Lifetime> {
+        match self {
+            Self::Unsaid => Ok(Lifetime::Unsaid),
+            Self::Persist => Ok(Lifetime::Endless),
+            Self::Until(count, number) => lifetime("getex", count, number, now_ms),
+        }
     }
 }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::{
     Args,
     expiry::Count,
-    set_options::{Condition, Lifetime, SetOptions, lifetime, parse_getex},
+    set_options::{Condition, Extension, Lifetime, SetOptions, lifetime},
     wrong_arity,
 };
 use crate::{
@@ -153,31 +153,37 @@ pub(super) async fn getset(session: &mut Session, args: Args<'_>, reply: &mut Re
 }
 
 pub(super) async fn getdel(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    get_and(session, args[1], reply, Edited::Delete).await
+    get_and(session, args[1], reply, Ok(Edited::Delete)).await
 }
 
 pub(super) async fn getex(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    match parse_getex(&args[2..], session.now_ms())? {
-        Lifetime::Unsaid | Lifetime::Keep => get(session, args, reply).await,
-        Lifetime::Endless => get_and(session, args[1], reply, Edited::Expire(None)).await,
-        Lifetime::Until(moment_ms) => get_and(session, args[1], reply, Edited::Expire(Some(moment_ms))).await,
-        Lifetime::Over => get_and(session, args[1], reply, Edited::Delete).await,
-    }
+    let change = match Extension::parse(&args[2..])?.lifetime(session.now_ms()) {
+        Ok(Lifetime::Unsaid | Lifetime::Keep) => return get(session, args, reply).await,
+        Ok(Lifetime::Endless) => Ok(Edited::Expire(None)),
+        Ok(Lifetime::Until(moment_ms)) => Ok(Edited::Expire(Some(moment_ms))),
+        Ok(Lifetime::Over) => Ok(Edited::Delete),
+        Err(error) => Err(error),
+    };
+    get_and(session, args[1], reply, change).await
 }
 
-/// Answers the value and changes the entry, if it is there.
+/// Answers the value and changes the entry, if it is there; a bad request matters only then, as in Redis.
 async fn get_and(
     session: &mut Session,
     key: &[u8],
     reply: &mut ReplyWriter,
-    change: Edited<'static>,
+    change: Result<Edited<'static>>,
 ) -> Result<()> {
     let key = session.key(key)?;
     let mut old = None;
     session
         .update(key, &mut |entry| {
             old = entry.map(|entry| entry.value.to_bytes());
-            Ok(if old.is_some() { change.clone() } else { Edited::Keep })
+            match &change {
+                _ if old.is_none() => Ok(Edited::Keep),
+                Ok(change) => Ok(change.clone()),
+                Err(error) => Err(error.again()),
+            }
         })
         .await?;
     match old {
