@@ -103,6 +103,25 @@ fn what_is_needed_is_never_too_much() {
     }
 }
 
+/// Spoils what was seen already: a decoder that looked again would find it broken.
+#[test]
+fn a_long_request_is_looked_at_once() {
+    let mut bytes = encode(&vec![b"word".to_vec(); 900]);
+    let mut decoder = Decoder::default();
+    for seen in (400..bytes.len()).step_by(97) {
+        let decoded = decoder.decode(&bytes[..seen], &mut Words::new(), BOUNDS);
+        assert!(matches!(decoded, Ok(Decoded::More(_))), "{decoded:?}");
+        let header = b"\r\n$4\r\n";
+        let last = bytes[6..seen - 20].windows(header.len()).rposition(|window| window == header);
+        let at = 6 + last.expect("words were seen") + 2;
+        bytes[at] = b'!';
+    }
+    let mut words = Words::new();
+    assert_eq!(decoder.decode(&bytes, &mut words, BOUNDS), Ok(Decoded::Array(bytes.len())));
+    assert_eq!(words.len(), 900);
+    assert!(words.iter().all(|word| *word == b"word"));
+}
+
 #[test]
 fn cuts_change_nothing() {
     let seed = seed("cuts_change_nothing");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this")]
 
+pub mod slow_disk;
+
 use std::sync::Arc;
 
 use tresor::{Config, Database, engine::Engine};
