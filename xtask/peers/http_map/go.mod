@@ -1,0 +1,3 @@
+module http_map
+
+go 1.19
