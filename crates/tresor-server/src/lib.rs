@@ -19,3 +19,8 @@ pub use http::HttpLimits;
 pub use limits::Limits;
 pub use server::{Addresses, Server, ServerConfig};
 pub use stop::{Ending, Stopper};
+
+/// The Rust blocks of `docs/coming-from.md`, run as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from.md")]
+pub struct ComingFrom;

@@ -4,13 +4,12 @@
 //! same source here. Commands that were never called are left out.
 
 use http::{HeaderValue, Response, header};
-use tresor::{command::CATALOG, engine::Status, oplog::LogStatus};
+use tresor::{command::CATALOG, engine::Status, oplog::LogStatus, process::ProcessFigures};
 
 use super::{
     body::Body,
     counters::{CLASSES, METHODS},
     exchange::{Answer, Exchange},
-    process,
     prometheus::Families,
     route::Route,
 };
@@ -144,10 +143,11 @@ fn oplog(families: &mut Families, log: &LogStatus) {
 }
 
 fn process_figures(families: &mut Families) {
+    let figures = ProcessFigures::now();
     families
         .counter("tresor_process_cpu_seconds_total", "Processor time of the server.")
-        .value(process::cpu_seconds());
-    if let Some(bytes) = process::resident_bytes() {
-        families.gauge("tresor_process_resident_memory_bytes", "Resident memory of the server.").value(bytes);
-    }
+        .value(figures.user_seconds + figures.system_seconds);
+    families
+        .gauge("tresor_process_resident_memory_bytes", "Resident memory of the server.")
+        .value(figures.resident_bytes);
 }

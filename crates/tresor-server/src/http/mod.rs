@@ -18,7 +18,6 @@ mod linger;
 mod listing;
 mod metrics_page;
 mod problem;
-mod process;
 mod progress;
 mod prometheus;
 mod query;
