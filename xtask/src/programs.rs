@@ -1,0 +1,141 @@
+//! The real programs that tests talk to: found, installed where that is allowed, or named as missing.
+//!
+//! A tool of this table is installed from Debian's packages when we are root and apt is there. What
+//! still misses is said once, with what is left out; with `CI` set it is an error, so that nobody
+//! takes a thinner test run for a whole one.
+
+use std::{env, process::Command};
+
+use crate::{
+    Outcome,
+    cargo::{run, succeeds},
+};
+
+/// A program that tests need.
+struct Program {
+    name: &'static str,
+    /// Succeeds when it is there.
+    probe: &'static [&'static str],
+    /// Debian packages that have it.
+    packages: &'static [&'static str],
+    left_out: &'static str,
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program {
+        name: "redis-server",
+        probe: &["redis-server", "--version"],
+        packages: &["redis-server"],
+        left_out: "comparisons with a real Redis server",
+    },
+    Program {
+        name: "redis-cli and redis-benchmark",
+        probe: &["sh", "-c", "redis-cli --version && redis-benchmark --version"],
+        packages: &["redis-tools"],
+        left_out: "tests with Redis's own clients",
+    },
+    Program {
+        name: "curl",
+        probe: &["curl", "--version"],
+        packages: &["curl"],
+        left_out: "the HTTP examples of the documentation",
+    },
+    Program {
+        name: "python3",
+        probe: &["python3", "--version"],
+        packages: &["python3"],
+        left_out: "tests with redis-py",
+    },
+];
+
+const REDIS_PY_LEFT_OUT: &str = "tests with redis-py";
+
+/// Installs what is missing if that is possible, and says what tests are left out for want of it.
+pub(crate) fn provide() -> Outcome {
+    let wanted: Vec<&str> =
+        PROGRAMS.iter().filter(|each| !each.is_there()).flat_map(|each| each.packages).copied().collect();
+    if !wanted.is_empty() && may_use_apt() {
+        apt_install(&wanted);
+    }
+    if !has_redis_py() {
+        install_redis_py();
+    }
+    let mut missing: Vec<String> = PROGRAMS
+        .iter()
+        .filter(|each| !each.is_there())
+        .map(|each| {
+            format!(
+                "{}: leaves out {} (apt-get install {})",
+                each.name,
+                each.left_out,
+                each.packages.join(" ")
+            )
+        })
+        .collect();
+    if !has_redis_py() {
+        missing.push(format!("redis-py: leaves out {REDIS_PY_LEFT_OUT} (python3 -m pip install redis)"));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join("\n  ");
+    if env::var_os("CI").is_some() {
+        return Err(format!("with CI set nothing may be left out, but these are missing:\n  {list}"));
+    }
+    eprintln!("not installed, and not ours to install:\n  {list}");
+    Ok(())
+}
+
+impl Program {
+    fn is_there(&self) -> bool {
+        self.probe
+            .split_first()
+            .is_some_and(|(program, arguments)| succeeds(Command::new(program).args(arguments)))
+    }
+}
+
+fn may_use_apt() -> bool {
+    let is_root =
+        Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    is_root && succeeds(Command::new("apt-get").arg("--version"))
+}
+
+/// What fails here shows in the probes afterwards.
+fn apt_install(packages: &[&str]) {
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        // Tests start servers of their own; the package's must not start one by itself.
+        command.env("RUNLEVEL", "1");
+        run(&mut command).map_err(|error| eprintln!("{error}")).is_ok()
+    };
+    let install: Vec<&str> =
+        ["install", "--yes", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    if !apt(&install) && apt(&["update"]) {
+        apt(&install);
+    }
+}
+
+fn has_redis_py() -> bool {
+    succeeds(Command::new("python3").args(["-c", "import redis"]))
+}
+
+/// Tries pip as it is; where the distribution owns the installation, its own package; then pip
+/// all the same, since a test machine is ours to change.
+fn install_redis_py() {
+    let pip = |more: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "pip", "install", "--quiet", "redis"]).args(more);
+        run(&mut command).map_err(|error| eprintln!("{error}")).is_ok() && has_redis_py()
+    };
+    let pip_is_there = succeeds(Command::new("python3").args(["-m", "pip", "--version"]));
+    if pip_is_there && pip(&[]) {
+        return;
+    }
+    if may_use_apt() {
+        apt_install(&["python3-redis"]);
+    }
+    if !has_redis_py() && pip_is_there && may_use_apt() {
+        pip(&["--break-system-packages"]);
+    }
+}
