@@ -52,14 +52,20 @@ fn load(server: &RespOptions, mut input: impl BufRead, progress: &Progress) -> O
     loop {
         line.clear();
         number += 1;
-        let read = input.read_line(&mut line).map_err(|error| at_line(number, error))?;
+        let read =
+            input.read_line(&mut line).map_err(|error| Failure::failed(format!("line {number}: {error}")))?;
         if read == 0 {
             break;
         }
         progress.advance(read as u64);
         if !line.trim().is_empty() {
-            let entry = Entry::from_line(&line).map_err(|error| at_line(number, error))?;
-            loader.put(number, &entry)?;
+            match Entry::from_line(&line) {
+                Ok(entry) => loader.put(number, &entry)?,
+                Err(error) => {
+                    loader.settle()?;
+                    return Err(at_line(number, error));
+                }
+            }
         }
     }
     loader.settle()?;

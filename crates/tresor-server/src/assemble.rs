@@ -86,6 +86,9 @@ fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
             ),
         ))
     };
+    if assembly.password.is_some() {
+        return missing("a password".to_owned());
+    }
     match (assembly.engine, assembly.cache_capacity) {
         (EngineChoice::Memory, None) => Ok(()),
         (EngineChoice::Memory, Some(_)) => missing("the LRU cache (--cache-capacity)".to_owned()),

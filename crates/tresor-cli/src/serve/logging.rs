@@ -2,7 +2,7 @@
 //!
 //! Only the server logs; every other subcommand speaks through its output and its exit code.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -17,7 +17,11 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -1,0 +1,82 @@
+//! `get`, `put`, `delete`, `list` and `health` against a running server.
+
+use tresor_testkit::{Server, tresor_program};
+
+use crate::refused;
+
+/// Runs a subcommand against `server`.
+fn at(server: &Server, arguments: &[&str], input: &[u8]) -> tresor_program::Finished {
+    let url = server.url("");
+    tresor_program::run(&[arguments, &["--server", &url]].concat(), input)
+}
+
+#[test]
+fn values_come_back_byte_for_byte() {
+    let server = Server::start(&[]);
+    assert_eq!(at(&server, &["put", "a/b c", "some text"], b"").code, Some(0));
+    assert_eq!(at(&server, &["get", "a/b c"], b"").stdout, "some text");
+    for arguments in [&["put", "k"][..], &["put", "k", "-"]] {
+        assert_eq!(at(&server, arguments, b"from\nstdin\n").code, Some(0));
+        assert_eq!(at(&server, &["get", "k"], b"").stdout, "from\nstdin\n");
+    }
+    assert_eq!(at(&server, &["put", "e", ""], b"").code, Some(0));
+    assert_eq!(at(&server, &["get", "e"], b"").stdout, "");
+    assert_eq!(at(&server, &["list"], b"").stdout, "a/b c\ne\nk\n");
+    let lines = at(&server, &["list", "--values"], b"").stdout;
+    assert_eq!(lines.lines().next(), Some(r#"{"key":"a/b c","value":"some text"}"#));
+    assert_eq!(at(&server, &["delete", "k"], b"").code, Some(0));
+    for subcommand in ["get", "delete"] {
+        let finished = at(&server, &[subcommand, "k"], b"");
+        assert_eq!(finished.code, Some(1));
+        assert!(finished.stderr.contains("no key `k`"), "{finished:?}");
+    }
+}
+
+#[test]
+fn json_and_expiry_are_kept() {
+    let server = Server::start(&[]);
+    assert_eq!(at(&server, &["put", "j", r#"{"a": 1}"#, "--json", "--ttl", "1000.5"], b"").code, Some(0));
+    let lines = at(&server, &["list", "--values"], b"").stdout;
+    assert_eq!(lines, "{\"key\":\"j\",\"value\":{\"a\": 1}}\n");
+    let ttl_ms = server.resp().command(&["PTTL", "j"]).expect("the server answers").integer();
+    assert!(ttl_ms.is_some_and(|ms| ms > 990_000 && ms <= 1_000_500), "{ttl_ms:?}");
+    assert_eq!(at(&server, &["put", "j", "{", "--json"], b"").code, Some(1));
+    for ttl in ["0", "-1", "x", "inf", "1e3"] {
+        let ttl = format!("--ttl={ttl}");
+        assert_eq!(at(&server, &["put", "j", "1", &ttl], b"").code, Some(2), "{ttl}");
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_and_given() {
+    let server = Server::start(&["--password", "hunter2"]);
+    let finished = at(&server, &["put", "k", "v"], b"");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("--password"), "{finished:?}");
+    assert_eq!(at(&server, &["put", "k", "v", "--password", "hunter2"], b"").code, Some(0));
+    let output = tresor_program::command(&["get", "k", "--server", &server.url("")])
+        .env("TRESOR_PASSWORD", "hunter2")
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.stdout, b"v");
+    assert_eq!(at(&server, &["get", "k", "--password", "wrong"], b"").code, Some(1));
+}
+
+#[test]
+fn health_is_an_exit_code() {
+    let mut server = Server::start(&["--password", "hunter2"]);
+    assert_eq!(at(&server, &["health"], b"").code, Some(0));
+    assert!(server.terminate().success());
+    let finished = at(&server, &["health"], b"");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("tresor serve"), "{finished:?}");
+}
+
+#[test]
+fn wrong_usage_has_its_own_exit_code() {
+    refused(2, &["get"]);
+    refused(2, &["get", ""]);
+    refused(2, &["get", "k", "--server", "ftp://x"]);
+    refused(2, &["get", "k", "--server", "http://bad host"]);
+    refused(1, &["get", "k", "--server", "http://127.0.0.1:1"]);
+}
