@@ -3,9 +3,7 @@
 //! `docs/commands.md` comes from the catalog. Completions and man pages are printed by the program
 //! itself (`tresor completions`, `tresor man`), from its table of options.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
-
-use tresor::command::{CATALOG, Row};
+use std::{fs, path::Path};
 
 use crate::{Outcome, cargo};
 
@@ -15,7 +13,7 @@ const COMMANDS: &str = "docs/commands.md";
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     crate::only(arguments, &["--check"])?;
     let path = cargo::root().join(COMMANDS);
-    let page = commands();
+    let page = tresor::command::markdown();
     if !arguments.is_empty() {
         return if fs::read_to_string(&path).is_ok_and(|current| current == page) {
             Ok(())
@@ -31,31 +29,4 @@ fn write(path: &Path, text: &str) -> Outcome {
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, text))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
-fn commands() -> String {
-    let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    for row in CATALOG {
-        groups.entry(row.group).or_default().push(row);
-    }
-    let mut page = String::from(
-        "# Commands of the Redis protocol\n\n\
-         Generated from the catalog by `cargo xtask docs`; change the catalog, not this page.\n\
-         Every command behaves as in Redis 7.2 unless its row says otherwise.\n\n",
-    );
-    page.push_str(&format!("{} commands.\n", CATALOG.len()));
-    for (group, mut rows) in groups {
-        rows.sort_by_key(|row| row.name);
-        page.push_str(&format!("\n## {group}\n\n| command | what it does | reply |\n|---|---|---|\n"));
-        for row in rows {
-            let name = row.name.to_ascii_uppercase();
-            // Writing to a string cannot fail.
-            let _ = writeln!(page, "| `{name}` | {} | {} |", cell(row.summary), cell(row.reply));
-        }
-    }
-    page
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
 }

@@ -3,7 +3,7 @@
 //! The only file that names every engine. What this version cannot make is refused before anything is
 //! opened, and a server whose sockets cannot be had leaves no store open behind it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use tresor::{Config, Database, Error, ErrorKind, Result, shutdown::Saving};
 
@@ -49,6 +49,8 @@ pub struct Assembly {
     pub password: Option<String>,
     /// Whether DEBUG may be used.
     pub enable_debug_command: bool,
+    /// The file that the configuration came from, for INFO.
+    pub config_file: Option<PathBuf>,
     /// The front doors.
     pub server: ServerConfig,
 }
@@ -66,7 +68,8 @@ pub struct Assembled {
 /// opening the store or binding the ports answers otherwise. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     refuse_what_is_missing(&assembly)?;
-    let database = Database::open(assembly.database)?;
+    let database = open(&assembly.database)?;
+    set_up(&assembly, &database);
     let server = Server::start(database.clone(), assembly.server);
     match server {
         Ok(server) => Ok(Assembled { server, database }),
@@ -74,6 +77,32 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled> {
             database.close()?;
             Err(error)
         }
+    }
+}
+
+/// Names the option beside what went wrong with the path.
+fn open(config: &Config) -> Result<Database> {
+    Database::open(config.clone()).map_err(|error| match &config.store_path {
+        Some(path) if !error.message().contains("--store-path") => {
+            Error::new(error.kind(), format!("cannot open --store-path {}", path.display())).caused_by(error)
+        }
+        _ => error,
+    })
+}
+
+/// Before the first client: what it has to prove, and what CONFIG and INFO will show.
+fn set_up(assembly: &Assembly, database: &Database) {
+    let settings = database.settings();
+    settings.set_password(assembly.password.as_deref().map(str::as_bytes));
+    let bind = &assembly.server.bind;
+    if assembly.password.is_some() && !bind.iter().all(|address| address.to_canonical().is_loopback()) {
+        settings.require_password();
+    }
+    let addresses: Vec<String> = bind.iter().map(ToString::to_string).collect();
+    settings.set_fact("bind", addresses.join(" "));
+    settings.set_fact("enable-debug-command", if assembly.enable_debug_command { "yes" } else { "no" });
+    if let Some(file) = &assembly.config_file {
+        settings.set_fact("config_file", file.display().to_string());
     }
 }
 
@@ -86,9 +115,6 @@ fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
             ),
         ))
     };
-    if assembly.password.is_some() {
-        return missing("a password".to_owned());
-    }
     match (assembly.engine, assembly.cache_capacity) {
         (EngineChoice::Memory, None) => Ok(()),
         (EngineChoice::Memory, Some(_)) => missing("the LRU cache (--cache-capacity)".to_owned()),

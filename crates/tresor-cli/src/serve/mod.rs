@@ -51,7 +51,7 @@ pub(crate) fn defaults_in_words() -> BTreeMap<String, String> {
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
-    let assembly = plan::assembly(&effective)?;
+    let assembly = plan::assembly(&effective, arguments.config)?;
     if arguments.check_config {
         return Ok(io::stdout().write_all(configuration::to_toml(&effective)?.as_bytes())?);
     }

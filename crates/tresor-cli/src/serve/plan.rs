@@ -3,7 +3,7 @@
 //! Whatever can be refused without touching the machine is refused here: options that contradict each
 //! other, a path that is missing, an address that would be open to strangers.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use tresor::{Config, config::Durability, engine::memory::Eviction};
 use tresor_server::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What to assemble, from options in which everything is settled.
-pub(crate) fn assembly(options: &Options) -> Outcome<Assembly> {
+pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outcome<Assembly> {
     let engine = engine(options)?;
     let password = password::from(options.password.as_deref(), options.password_file.as_deref())?;
     refuse_strangers(options, password.is_some())?;
@@ -30,6 +30,7 @@ pub(crate) fn assembly(options: &Options) -> Outcome<Assembly> {
         database: database(options, max_value_bytes)?,
         password,
         enable_debug_command: said(options.enable_debug_command, "enable-debug-command")?,
+        config_file,
         server: server(options, max_value_bytes)?,
     })
 }

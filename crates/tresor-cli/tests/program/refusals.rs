@@ -37,7 +37,7 @@ fn unknown_options_suggest_the_nearest() {
 
 #[test]
 fn wrong_values_are_wrong_usage() {
-    refuses(2, &["--port", "65536"], &["--port", "0 to 65535", "off"]);
+    says(&refused(2, &["serve", "--port", "65536"]), &["--port", "0 to 65535", "off"]);
     refuses(2, &["--max-memory", "64m"], &["--max-memory", "64m", "MiB"]);
     refuses(2, &["--mode", "3"], &["--mode", "0..=2"]);
     refuses(2, &["--threads", "0"], &["--threads"]);

@@ -5,8 +5,13 @@ use std::fmt::Write;
 use super::{CATALOG, Flag, Row};
 
 /// The families in the order of the page, with their headings.
-const GROUPS: [(&str, &str); 4] =
-    [("connection", "Connection"), ("generic", "Keys"), ("string", "Strings"), ("server", "Server")];
+const GROUPS: [(&str, &str); 5] = [
+    ("connection", "Connection"),
+    ("generic", "Keys"),
+    ("string", "Strings"),
+    ("server", "Server"),
+    ("tresor", "Tresor's own"),
+];
 
 /// The page.
 pub fn markdown() -> String {

@@ -20,6 +20,7 @@ mod rows;
 mod server;
 mod set_options;
 mod string;
+mod transfer;
 
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
 pub use manual::markdown;

@@ -8,6 +8,7 @@ use super::{
     Args,
     catalog::{Flag, Flags, Keys, Row},
     client, config, connection, counter, expiry, info, introspection, key, keyspace, range, server, string,
+    transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -230,4 +231,10 @@ catalog! {
         "Stops the server." "nothing: the connection is closed; OK for ABORT" => server::shutdown;
     Time "time" 1 [Fast] (0 0 0) "server" "2.6.0" ""
         "Tells the server's time." "array: Unix time in seconds, microseconds within it" => server::time;
+
+    // Tresor's own
+    TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value RAW|JSON [PXAT unix-time-milliseconds]"
+        "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
+    TresorScan "tresor.scan" -2 [Readonly] (0 0 0) "tresor" "0.1.0" "cursor [COUNT count]"
+        "Lists entries page by page; `tresor dump` uses it." "array: the next cursor, array of entries: key, value, kind, expiry or null" => transfer::scan;
 }
