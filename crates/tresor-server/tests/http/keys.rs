@@ -1,7 +1,12 @@
 //! The rows of the `/keys` table.
 
+use std::sync::Arc;
+
+use tresor::{Config, Database};
+use tresor_testkit::{LaterEngine, ModelEngine, TemporaryDirectory};
+
 use crate::{
-    running::server,
+    running::{Running, Setup, server},
     table::{row, run},
 };
 
@@ -24,8 +29,33 @@ const AS_JSON: &[&str] = &["Content-Type: application/json"];
 
 #[test]
 fn every_row_of_the_table() {
+    every_row(&server());
+}
+
+/// An engine whose answers all come later is answered through in the same words.
+#[test]
+fn every_row_over_an_engine_that_answers_later() {
+    let engine = LaterEngine::new(Arc::new(ModelEngine::new()));
+    every_row(&Setup { engine: Arc::new(engine), ..Setup::default() }.start());
+}
+
+/// The memory engine, with a log that has to be on disk before anything is answered.
+#[test]
+fn every_row_over_a_durable_store() {
+    let directory = TemporaryDirectory::new("http-durable");
+    let config = Config::at(directory.path());
+    let database = Database::open(config.clone()).unwrap();
+    every_row(&Setup { engine: database.engine().clone(), config, ..Setup::default() }.start());
+    database.close().unwrap();
+    // What was answered is there after a restart.
+    let database = Database::open(Config::at(directory.path())).unwrap();
+    assert_eq!(database.read("b").unwrap().as_bytes(), b"\xff\x00");
+    assert_eq!(database.get("k").unwrap(), None);
+}
+
+fn every_row(server: &Running) {
     run(
-        &server(),
+        server,
         &[
             row("GET", "/keys/k", b"", 404),
             row("HEAD", "/keys/k", b"", 404),
