@@ -10,8 +10,8 @@ use crate::{Outcome, cargo};
 /// The most lines that a file of code may have.
 const MOST_LINES: usize = 600;
 
-/// The fewest and most lines of documentation that a file opens with.
-const OPENING_LINES: std::ops::RangeInclusive<usize> = 1..=40;
+/// The fewest and most lines of documentation that a file opens with; a crate's first page is long.
+const OPENING_LINES: std::ops::RangeInclusive<usize> = 1..=60;
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "misc", "manager", "base"];

@@ -1,6 +1,17 @@
-//! `tresor check`: what is on disk, and keeping what is whole of it.
+//! `tresor check`: what a stopped store holds on disk, where it is damaged, and what is whole of it.
+//!
+//! Checking changes nothing. Salvaging writes a new store beside the damaged one, which stays as it is,
+//! so that nothing is lost by trying.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tresor::{
+    files::{Files, SystemFiles},
+    oplog::{self, FileKind, FileReport, Report},
+};
 
 use crate::failure::{Failure, Outcome};
 
@@ -9,11 +20,78 @@ use crate::failure::{Failure, Outcome};
 pub(crate) struct Arguments {
     /// The store's directory; its server must not be running
     path: PathBuf,
-    /// Keep what is whole and set the rest aside
+    /// Write what is whole to a new store beside it; the damaged one stays as it is
     #[arg(long)]
     salvage: bool,
+    /// The directory of the new store [default: PATH with `.salvaged` added]
+    #[arg(long, value_name = "DIRECTORY", requires = "salvage")]
+    into: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    Err(Failure::failed(format!("{}: {}", arguments.path.display(), arguments.salvage)))
+    let report = oplog::check(&SystemFiles, &arguments.path)?;
+    let mut output = io::stdout().lock();
+    show(&report, &mut output)?;
+    if arguments.salvage {
+        let into = arguments.into.clone().unwrap_or_else(|| beside(&arguments.path));
+        return salvage(&SystemFiles, &arguments.path, &into, &mut output);
+    }
+    if report.is_whole() {
+        writeln!(output, "the store is whole")?;
+        return Ok(());
+    }
+    output.flush()?;
+    let path = arguments.path.display();
+    Err(Failure::failed(format!(
+        "{path} is damaged; `tresor check {path} --salvage` writes what is whole to a new store"
+    )))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    // `components` drops a slash at the end, which would put the new store inside the old one.
+    let mut name = path.components().as_path().as_os_str().to_owned();
+    name.push(".salvaged");
+    name.into()
+}
+
+fn show(report: &Report, output: &mut impl Write) -> io::Result<()> {
+    for file in &report.files {
+        writeln!(output, "{}", described(file))?;
+        if let Some(problem) = &file.problem {
+            writeln!(output, "  damaged: {problem}")?;
+        }
+        if file.torn_bytes > 0 {
+            writeln!(
+                output,
+                "  {} bytes at its end were never acknowledged; the next start cuts them",
+                file.torn_bytes
+            )?;
+        }
+    }
+    report.gaps.iter().try_for_each(|gap| writeln!(output, "missing: {gap}"))
+}
+
+fn described(file: &FileReport) -> String {
+    let (first, last) = file.covers;
+    let what = match file.kind {
+        FileKind::Identity => "the store's identity".to_owned(),
+        FileKind::Snapshot => format!("snapshot of {} entries, changes {first} to {last}", file.records),
+        FileKind::Segment if file.records == 0 => "log without changes".to_owned(),
+        FileKind::Segment => format!("log of {} records, changes {first} to {last}", file.records),
+    };
+    format!("{}: {what}, {} bytes", file.name, file.bytes)
+}
+
+fn salvage(files: &dyn Files, from: &Path, into: &Path, output: &mut impl Write) -> Outcome {
+    let salvaged = oplog::salvage(files, from, into)?;
+    for problem in &salvaged.problems {
+        writeln!(output, "left out: {problem}")?;
+    }
+    writeln!(
+        output,
+        "kept {} entries as {} whole records of the log leave them, up to change {}; {} changes are missing",
+        salvaged.entries, salvaged.records, salvaged.latest, salvaged.missing_changes
+    )?;
+    writeln!(output, "start the new store with: tresor serve --store-path {}", into.display())?;
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! loopback; nothing here waits by sleeping.
 
 mod bench;
+mod check;
 mod client;
 mod configuration;
 mod container;
