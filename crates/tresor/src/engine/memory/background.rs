@@ -176,7 +176,7 @@ impl Shared {
             let mut shard = keyspace.lock(place.1);
             for _ in 0..REMOVALS {
                 let Some(expired) = shard.next_expired(now_ms) else {
-                    keyspace.note_due(place.1, &shard);
+                    keyspace.note_due(place.1, &mut shard);
                     return;
                 };
                 match self.store.remove(place, &mut shard, expired, now_ms) {

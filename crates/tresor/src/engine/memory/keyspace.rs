@@ -63,9 +63,9 @@ impl Keyspace {
     }
 
     /// Mirrors the shard's soonest deadline. Under its lock, whenever an expiry came or went.
-    pub(super) fn note_due(&self, number: usize, shard: &Shard) {
-        let due_ms = shard.next_due_ms();
-        if self.due_ms[number].load(Ordering::Relaxed) != due_ms {
+    #[inline]
+    pub(super) fn note_due(&self, number: usize, shard: &mut Shard) {
+        if let Some(due_ms) = shard.due_changed() {
             self.due_ms[number].store(due_ms, Ordering::Relaxed);
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Shard {
     expiring: u32,
     /// The number of the latest removal: what an absent key's reader may have observed.
     pub(super) removed: Sequence,
+    /// The soonest deadline as the keyspace has it; see [`Shard::due_changed`].
+    told_due_ms: u64,
     /// Numbers set aside for this shard where no log gives them: the next one, and the end.
     pub(super) numbers: (Sequence, Sequence),
 }
@@ -54,9 +56,14 @@ impl Shard {
         self.entry_bytes + self.table.table_bytes() + self.deadlines.bytes()
     }
 
-    /// The time from which on [`Self::next_expired`] may answer.
-    pub(super) fn next_due_ms(&self) -> u64 {
-        self.deadlines.next_ms()
+    /// The time from which on [`Self::next_expired`] may answer, if it is another than last told.
+    #[inline]
+    pub(super) fn due_changed(&mut self) -> Option<u64> {
+        let due_ms = self.deadlines.next_ms();
+        (due_ms != self.told_due_ms).then(|| {
+            self.told_due_ms = due_ms;
+            due_ms
+        })
     }
 
     #[inline]

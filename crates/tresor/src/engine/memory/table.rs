@@ -2,7 +2,7 @@
 //!
 //! Groups of eight slots fill one cache line each. An entry's home group is its hash position scaled to
 //! the number of groups, so groups lie in hash order: a scan can continue at a position after any
-//! growth, and the number of groups need not be a power of two. Growing by a quarter keeps tables
+//! growth, and the number of groups need not be a power of two. Growing by a fifth or so keeps tables
 //! 70-87 % full where doubling leaves them half empty. A search ends at a group with an empty slot;
 //! removing from a group without one leaves a tombstone, so that searches go on past it.
 
@@ -77,6 +77,17 @@ impl Hasher {
 pub(super) struct Place {
     group: u32,
     slot: u8,
+}
+
+/// The next size of a table, in groups. Four sizes to a doubling, as general allocators have them, less
+/// one group: what comes just under an allocator's size leaves nothing of its block unused.
+fn larger(groups: usize) -> usize {
+    if groups < SLOTS {
+        return groups + 1;
+    }
+    let step = (groups + 1).next_power_of_two() / 8;
+    let step = if (groups + 1).is_power_of_two() { step * 2 } else { step };
+    ((groups + 1) / step + 1) * step - 1
 }
 
 /// Entries by spot.
@@ -159,7 +170,7 @@ impl Table {
             let groups = if (self.full as usize) * 8 < slots * 5 {
                 self.groups.len().max(1)
             } else {
-                self.groups.len() + (self.groups.len() / 4).max(1)
+                larger(self.groups.len())
             };
             self.resize(groups, hasher);
         }
@@ -316,6 +327,16 @@ mod tests {
     fn next_random(state: &mut u64) -> u64 {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *state >> 33
+    }
+
+    #[test]
+    fn tables_grow_by_at_most_a_quarter() {
+        let mut groups = 8;
+        while groups < 1_000_000 {
+            let next = super::larger(groups);
+            assert!(next > groups && (next - groups) * 4 <= groups + 4, "{groups} to {next}");
+            groups = next;
+        }
     }
 
     #[test]
