@@ -90,12 +90,13 @@ const TEMPLATES: &[&str] = &[
     "CONFIG GET {value}",
 ];
 
-/// The words that a place may be filled with. `Some` of them are `KEYWORD number`, which makes two.
-fn words(place: &str) -> &'static [&'static str] {
-    match place {
-        "key" => &["a", "b", "c", "d", "a1", "b[1]", "k*", ""],
-        "value" => &["1", "10", "-5", "v", "", "two words", "3.5", "x\0y\r\nz", "9223372036854775807"],
-        "number" => &[
+/// The words that a place may be filled with; `KEYWORD number` makes two.
+const WORDS: &[(&str, &[&str])] = &[
+    ("key", &["a", "b", "c", "d", "a1", "b[1]", "k*", ""]),
+    ("value", &["1", "10", "-5", "v", "", "two words", "3.5", "x\0y\r\nz", "9223372036854775807"]),
+    (
+        "number",
+        &[
             "0",
             "1",
             "-1",
@@ -113,7 +114,10 @@ fn words(place: &str) -> &'static [&'static str] {
             "1.0",
             "-0",
         ],
-        "float" => &[
+    ),
+    (
+        "float",
+        &[
             "0",
             "1",
             "0.5",
@@ -129,11 +133,15 @@ fn words(place: &str) -> &'static [&'static str] {
             "nan",
             "inf",
         ],
-        "offset" => &["0", "1", "5", "30", "-1", "x", "600000000", "9223372036854775807"],
-        "place" => {
-            &["0", "1", "-1", "3", "-3", "100", "-100", "x", "9223372036854775807", "-9223372036854775808"]
-        }
-        "time" => &[
+    ),
+    ("offset", &["0", "1", "5", "30", "-1", "x", "600000000", "9223372036854775807"]),
+    (
+        "place",
+        &["0", "1", "-1", "3", "-3", "100", "-100", "x", "9223372036854775807", "-9223372036854775808"],
+    ),
+    (
+        "time",
+        &[
             "100",
             "1000",
             "100000",
@@ -144,11 +152,14 @@ fn words(place: &str) -> &'static [&'static str] {
             "9223372036854775",
             "-9223372036854775808",
         ],
-        // Long enough that no key expires between the one server and the other.
-        "ms" => &["1000000", "2000000", "0", "-1", "x", "9223372036854775807", "-9223372036854775808"],
-        "moment" => &["33177117420", "33177117420123", "1", "0", "-1", "x", "9223372036854775807"],
-        "when" => &["NX", "XX", "GT", "LT", "nx", "SOON"],
-        "set" => &[
+    ),
+    // Long enough that no key expires between the one server and the other.
+    ("ms", &["1000000", "2000000", "0", "-1", "x", "9223372036854775807", "-9223372036854775808"]),
+    ("moment", &["33177117420", "33177117420123", "1", "0", "-1", "x", "9223372036854775807"]),
+    ("when", &["NX", "XX", "GT", "LT", "nx", "SOON"]),
+    (
+        "set",
+        &[
             "NX",
             "XX",
             "GET",
@@ -168,24 +179,22 @@ fn words(place: &str) -> &'static [&'static str] {
             "get",
             "xx",
         ],
-        "getex" => &[
-            "PERSIST",
-            "EX 1000",
-            "PX 1000000",
-            "EXAT 33177117420",
-            "EX 0",
-            "EX x",
-            "EX",
-            "PXAT 1",
-            "KEEPTTL",
-        ],
-        "glob" => &[
-            "*", "?", "a*", "[ab]*", "[^a]", "[a-c]1", "\\*", "[", "b\\[1]", "*1*", "k\\*", "[]", "[a-", "**",
-        ],
-        "type" => &["string", "list", "STRING", "hash"],
-        "database" => &["0", "0", "1", "15", "16", "-1", "x"],
-        _ => panic!("no such place: {place}"),
-    }
+    ),
+    (
+        "getex",
+        &["PERSIST", "EX 1000", "PX 1000000", "EXAT 33177117420", "EX 0", "EX x", "EX", "PXAT 1", "KEEPTTL"],
+    ),
+    (
+        "glob",
+        &["*", "?", "a*", "[ab]*", "[^a]", "[a-c]1", "\\*", "[", "b\\[1]", "*1*", "k\\*", "[]", "[a-", "**"],
+    ),
+    ("type", &["string", "list", "STRING", "hash"]),
+    ("database", &["0", "0", "1", "15", "16", "-1", "x"]),
+];
+
+fn words(place: &str) -> &'static [&'static str] {
+    let found = WORDS.iter().find(|(known, _)| *known == place);
+    found.map(|(_, words)| *words).unwrap_or_else(|| panic!("no such place: {place}"))
 }
 
 /// A difference that is meant, and what must hold where it shows.
