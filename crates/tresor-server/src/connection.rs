@@ -166,6 +166,7 @@ impl Connection {
         let read = unread.filled().len();
         match result {
             Poll::Ready(Ok(())) if read > 0 => {
+                self.link.counters().received_bytes.add(read as u64);
                 if kept > 0 {
                     buffer[..kept].copy_from_slice(&self.rest);
                     self.rest.clear();
@@ -188,9 +189,11 @@ impl Connection {
                 let missing = self.target - self.rest.len();
                 self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
             }
-            if ready!(pin!(self.link.stream.read_buf(&mut self.rest)).poll(context))? == 0 {
+            let read = ready!(pin!(self.link.stream.read_buf(&mut self.rest)).poll(context))?;
+            if read == 0 {
                 return Poll::Ready(Err(Closed::Gone));
             }
+            self.link.counters().received_bytes.add(read as u64);
             self.link.seat.worker.saw(&self.link.seat.presence);
         }
         Poll::Ready(Ok(Input::Own(std::mem::take(&mut self.rest))))

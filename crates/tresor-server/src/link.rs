@@ -17,6 +17,7 @@ use tresor::{
     Error, ErrorKind,
     client::Client,
     engine::{Eventual, Sequence},
+    metrics::WorkerMetrics,
     reply::{Output, ReplyWriter, RespWriter},
 };
 
@@ -116,10 +117,17 @@ impl Link {
                 }
             }
             self.send_all(held.output()).await?;
+            self.counters().sent_bytes.add(held.output().len() as u64);
             held.output().clear(usize::MAX);
         }
         held.replies = 0;
         Ok(())
+    }
+
+    /// The worker's counters.
+    #[inline]
+    pub(crate) fn counters(&self) -> &WorkerMetrics {
+        self.seat.worker.database.metrics().worker(self.seat.worker.number)
     }
 
     /// Answers when everything up to `highest` is durable. Lets the connections that have input append
