@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use arguments::Chosen;
 use failure::{Failure, Outcome};
 
-/// Measured smaller and faster than glibc's allocator on a table of many small entries.
+/// The allocator belongs to the program, never to the library; why this one: docs/decisions/0002.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
