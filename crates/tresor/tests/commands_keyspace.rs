@@ -5,7 +5,9 @@ mod commands_client;
 use std::{
     collections::BTreeSet,
     pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
+    thread,
 };
 
 use commands_client::{TestClient, database};
@@ -130,4 +132,34 @@ fn executing_a_command_needs_little_memory() {
     let size = size_of_val(&session.execute(command, &mut writer));
     println!("a command's future has {size} bytes");
     assert!(size <= 2048, "{size} bytes");
+}
+
+/// RENAME reads and writes in two steps: what is written in between moves along, or the move waits.
+#[test]
+fn a_write_during_a_rename_is_not_lost() {
+    const WRITES: usize = 3_000;
+    let database = database();
+    let mut writer = TestClient::connect(&database, "10.0.0.1:1");
+    writer.reply("SET a 0");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut mover = TestClient::connect(&database, "10.0.0.2:2");
+            while !stop.load(Ordering::Relaxed) {
+                mover.reply("RENAME a b");
+                mover.reply("RENAME b a");
+            }
+        });
+        for number in 1..=WRITES {
+            let key = |key| format!("SET {key} {number} XX");
+            while writer.reply(&key("a")) == Reply::Null && writer.reply(&key("b")) == Reply::Null {}
+            let both = elements(writer.reply("MGET a b"));
+            let there: Vec<_> = both.iter().filter(|reply| **reply != Reply::Null).map(name).collect();
+            if there != [number.to_string()] {
+                stop.store(true, Ordering::Relaxed);
+                panic!("after write {number}: {there:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }
