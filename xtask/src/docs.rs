@@ -30,3 +30,11 @@ fn write(path: &Path, text: &str) -> Outcome {
         .and_then(|()| fs::write(path, text))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_generated_pages_are_up_to_date() {
+        assert_eq!(super::run(&["--check".to_owned()]), Ok(()));
+    }
+}

@@ -19,8 +19,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let full = !own.is_empty();
     programs::provide()?;
     cargo::run(&mut cargo::cargo("build --quiet --profile quick --package tresor-cli"))?;
-    let mut test = cargo::cargo("test --workspace");
-    test.args(passed_on.iter().skip(1));
+    let mut test = cargo::cargo("test --workspace --no-fail-fast");
+    // A second `--` among them begins the words for the test programs, where ours go too.
+    let passed_on = passed_on.get(1..).unwrap_or_default();
+    test.args(passed_on);
+    if !passed_on.iter().any(|word| word == "--") {
+        test.arg("--");
+    }
+    // Output of passed tests is captured by default, and with it the lines that say what was left out.
+    test.arg("--show-output");
     test.env("TRESOR_BIN", cargo::target_directory()?.join("quick/tresor"));
     if full {
         test.env("TRESOR_FULL", "1");
@@ -35,9 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Runs the tests with their output shown, and returns the lines of those that were left out.
 fn run_and_collect(test: &mut std::process::Command) -> Outcome<Vec<String>> {
-    eprintln!("+ cargo test --workspace");
-    // Output of passed tests is captured by default, and with it the lines that say what was left out.
-    test.args(["--", "--show-output"]);
+    eprintln!("+ {}", cargo::shown(test));
     let mut child =
         test.stdout(Stdio::piped()).spawn().map_err(|error| format!("cannot run cargo: {error}"))?;
     let mut skipped = Vec::new();
