@@ -9,30 +9,22 @@
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
-    pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
 use smallvec::SmallVec;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
-    net::TcpStream,
-    task::yield_now,
-    time::sleep,
-};
-use tresor::{
-    Error,
-    command::{Command, Flag},
-    reply::ReplyWriter,
-    session::Session,
-};
+use tokio::{net::TcpStream, task::yield_now, time::sleep};
+use tresor::{Error, command::Command, session::Session};
 
 use crate::{
-    limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits, POOLED_BUFFER_BYTES},
+    intake::Intake,
+    limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits},
     link::{Closed, Held, Link},
     protocol::{Decoded, Decoder, ProtocolError, RequestBounds, Words},
-    worker::{Doing, Seat},
+    work::{Sending, Work},
+    worker::Seat,
 };
 
 /// The most neighbouring GETs that are read with one engine call.
@@ -58,8 +50,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
         session,
         held: Held::new(2, seat.worker.limits.output_bytes),
         decoder: Decoder::default(),
-        rest: Vec::new(),
-        target: 0,
+        intake: Intake::default(),
         suspends: false,
         link: Link { stream, seat, client },
     };
@@ -72,30 +63,9 @@ struct Connection {
     session: Session,
     held: Held,
     decoder: Decoder,
-    /// The beginning of a request that is incomplete.
-    rest: Vec<u8>,
-    /// How many bytes `rest` needs to have before decoding it again can lead anywhere.
-    target: usize,
+    intake: Intake,
     /// Whether a command of this client was seen to wait: then what was there before it goes out first.
     suspends: bool,
-}
-
-/// What was read, with what was left of the read before.
-enum Input {
-    /// In a buffer of the worker.
-    Pooled { buffer: Box<[u8]>, length: usize },
-    /// In the connection's own: a request that is too long for the worker's.
-    Own(Vec<u8>),
-}
-
-impl Input {
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Pooled { buffer, length } => &buffer[..*length],
-            Self::Own(bytes) => bytes,
-        }
-    }
 }
 
 /// How a batch of requests ended.
@@ -112,7 +82,7 @@ impl Connection {
     /// Never answers but with the reason for the end.
     async fn run(&mut self) -> Closed {
         loop {
-            let input = match self.receive().await {
+            let input = match self.intake.receive(&mut self.link).await {
                 Ok(input) => input,
                 Err(closed) => return closed,
             };
@@ -120,7 +90,7 @@ impl Connection {
                 Ok(consumed) => consumed,
                 Err(closed) => return closed,
             };
-            self.keep(input, consumed);
+            self.intake.keep(&self.link, input, consumed);
         }
     }
 
@@ -139,89 +109,6 @@ impl Connection {
         }
     }
 
-    /// Reads once; for a long request until it can be whole.
-    #[inline]
-    async fn receive(&mut self) -> Result<Input, Closed> {
-        self.link.seat.presence.doing(Doing::Reading);
-        let input = poll_fn(|context| {
-            if self.link.doomed() {
-                return Poll::Ready(Err(Closed::Dismissed));
-            }
-            if self.target > POOLED_BUFFER_BYTES { self.poll_own(context) } else { self.poll_pooled(context) }
-        })
-        .await;
-        self.link.seat.presence.doing(Doing::Executing);
-        self.link.seat.worker.saw(&self.link.seat.presence);
-        input
-    }
-
-    /// Reads into a buffer of the worker, which gets it back at once if there is nothing to read.
-    #[inline]
-    fn poll_pooled(&mut self, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
-        let kept = self.rest.len();
-        let buffers = &self.link.seat.worker.buffers;
-        let mut buffer = buffers.take_input();
-        let mut unread = ReadBuf::new(&mut buffer[kept..]);
-        let result = Pin::new(&mut self.link.stream).poll_read(context, &mut unread);
-        let read = unread.filled().len();
-        match result {
-            Poll::Ready(Ok(())) if read > 0 => {
-                self.link.counters().received_bytes.add(read as u64);
-                if kept > 0 {
-                    buffer[..kept].copy_from_slice(&self.rest);
-                    self.rest.clear();
-                }
-                Poll::Ready(Ok(Input::Pooled { buffer, length: kept + read }))
-            }
-            other => {
-                buffers.give_input(buffer);
-                ready!(other)?;
-                Poll::Ready(Err(Closed::Gone))
-            }
-        }
-    }
-
-    /// Reads into the connection's own buffer, which grows with what has arrived, not with what was
-    /// announced.
-    fn poll_own(&mut self, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
-        while self.rest.len() < self.target {
-            if self.rest.len() == self.rest.capacity() {
-                let missing = self.target - self.rest.len();
-                self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
-            }
-            let read = ready!(pin!(self.link.stream.read_buf(&mut self.rest)).poll(context))?;
-            if read == 0 {
-                return Poll::Ready(Err(Closed::Gone));
-            }
-            self.link.counters().received_bytes.add(read as u64);
-            self.link.seat.worker.saw(&self.link.seat.presence);
-        }
-        Poll::Ready(Ok(Input::Own(std::mem::take(&mut self.rest))))
-    }
-
-    /// Keeps what has not been executed for the next read.
-    #[inline]
-    fn keep(&mut self, input: Input, consumed: usize) {
-        match input {
-            Input::Pooled { buffer, length } => {
-                if consumed < length {
-                    self.rest.extend_from_slice(&buffer[consumed..length]);
-                    self.link.client.set_buffers(self.rest.capacity(), 0);
-                } else if self.rest.capacity() > 0 {
-                    self.rest = Vec::new();
-                    self.link.client.set_buffers(0, 0);
-                }
-                self.link.seat.worker.buffers.give_input(buffer);
-            }
-            Input::Own(mut bytes) => {
-                bytes.drain(..consumed);
-                bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
-                self.rest = bytes;
-                self.link.client.set_buffers(self.rest.capacity(), 0);
-            }
-        }
-    }
-
     /// Executes all complete requests and sends the replies; answers how many bytes they took.
     #[inline]
     async fn process(&mut self, input: &[u8]) -> Result<usize, Closed> {
@@ -237,9 +124,9 @@ impl Connection {
             self.link.seat.worker.buffers.give_output(buffer);
             match batch {
                 Batch::Drained(more) => {
-                    self.target = input.len() - at + more;
+                    self.intake.target = input.len() - at + more;
                     let limit = self.limits().input_bytes;
-                    if self.target > limit {
+                    if self.intake.target > limit {
                         tracing::warn!(limit, "closing a client over its input limit");
                         return Err(Closed::Refused);
                     }
@@ -418,52 +305,5 @@ impl Connection {
         self.held.output().append(std::mem::take(apart.output()));
         self.held.replies += work.replies();
         result
-    }
-}
-
-/// What is executed in one go.
-#[derive(Clone, Copy)]
-enum Work<'a> {
-    Command(Command<'a>),
-    /// Keys of neighbouring plain GETs.
-    Gets(&'a [&'a [u8]]),
-}
-
-impl Work<'_> {
-    #[inline]
-    fn replies(self) -> usize {
-        match self {
-            Self::Command(_) => 1,
-            Self::Gets(keys) => keys.len(),
-        }
-    }
-
-    /// Whether it waits for others whatever the engine.
-    #[inline]
-    fn waits(self) -> bool {
-        matches!(self, Self::Command(command) if command.row.has(Flag::AllGates))
-    }
-
-    #[inline]
-    async fn run(self, session: &mut Session, reply: &mut ReplyWriter) {
-        match self {
-            Self::Command(command) => session.execute(command, reply).await,
-            Self::Gets(keys) => session.execute_gets(keys, reply).await,
-        }
-    }
-}
-
-/// Replies on their way out while something else is executed.
-struct Sending<F> {
-    future: F,
-    /// `None` before the first poll: nothing was sent, and all is still held.
-    state: Option<Poll<Result<(), Closed>>>,
-}
-
-impl<F: Future<Output = Result<(), Closed>> + Unpin> Sending<F> {
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if !matches!(self.state, Some(Poll::Ready(_))) {
-            self.state = Some(Pin::new(&mut self.future).poll(context));
-        }
     }
 }

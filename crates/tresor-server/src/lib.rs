@@ -7,12 +7,14 @@ pub mod assemble;
 mod buffers;
 mod connection;
 mod http;
+mod intake;
 mod limits;
 mod link;
 mod listener;
 pub mod protocol;
 mod server;
 mod stop;
+mod work;
 mod worker;
 
 pub use http::HttpLimits;

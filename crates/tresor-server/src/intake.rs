@@ -1,0 +1,135 @@
+//! The way in: from a socket into a buffer that holds at least what is missing.
+//!
+//! A read goes into a buffer of the worker, which gets it back when it is used up or when there was
+//! nothing to read; a connection keeps only the beginning of an incomplete request. Only a request
+//! that is too long for the worker's buffer gets one of its own, which grows with what has arrived.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use crate::{
+    limits::POOLED_BUFFER_BYTES,
+    link::{Closed, Link},
+    worker::Doing,
+};
+
+/// What was read, with what was left of the read before.
+pub(crate) enum Input {
+    /// In a buffer of the worker.
+    Pooled { buffer: Box<[u8]>, length: usize },
+    /// In the connection's own: a request that is too long for the worker's.
+    Own(Vec<u8>),
+}
+
+impl Input {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Pooled { buffer, length } => &buffer[..*length],
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// What a connection keeps between two reads.
+#[derive(Default)]
+pub(crate) struct Intake {
+    /// The beginning of a request that is incomplete.
+    rest: Vec<u8>,
+    /// How many bytes `rest` needs to have before decoding it again can lead anywhere.
+    pub(crate) target: usize,
+}
+
+impl Intake {
+    /// Reads once; for a long request until it can be whole.
+    #[inline]
+    pub(crate) async fn receive(&mut self, link: &mut Link) -> Result<Input, Closed> {
+        link.seat.presence.doing(Doing::Reading);
+        let input = poll_fn(|context| {
+            if link.doomed() {
+                return Poll::Ready(Err(Closed::Dismissed));
+            }
+            if self.target > POOLED_BUFFER_BYTES {
+                self.poll_own(link, context)
+            } else {
+                self.poll_pooled(link, context)
+            }
+        })
+        .await;
+        link.seat.presence.doing(Doing::Executing);
+        link.seat.worker.saw(&link.seat.presence);
+        input
+    }
+
+    /// Reads into a buffer of the worker, which gets it back at once if there is nothing to read.
+    #[inline]
+    fn poll_pooled(&mut self, link: &mut Link, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
+        let kept = self.rest.len();
+        let buffers = &link.seat.worker.buffers;
+        let mut buffer = buffers.take_input();
+        let mut unread = ReadBuf::new(&mut buffer[kept..]);
+        let result = Pin::new(&mut link.stream).poll_read(context, &mut unread);
+        let read = unread.filled().len();
+        match result {
+            Poll::Ready(Ok(())) if read > 0 => {
+                link.counters().received_bytes.add(read as u64);
+                if kept > 0 {
+                    buffer[..kept].copy_from_slice(&self.rest);
+                    self.rest.clear();
+                }
+                Poll::Ready(Ok(Input::Pooled { buffer, length: kept + read }))
+            }
+            other => {
+                buffers.give_input(buffer);
+                ready!(other)?;
+                Poll::Ready(Err(Closed::Gone))
+            }
+        }
+    }
+
+    /// Reads into the connection's own buffer, which grows with what has arrived, not with what was
+    /// announced.
+    fn poll_own(&mut self, link: &mut Link, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
+        while self.rest.len() < self.target {
+            if self.rest.len() == self.rest.capacity() {
+                let missing = self.target - self.rest.len();
+                self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
+            }
+            let read = ready!(pin!(link.stream.read_buf(&mut self.rest)).poll(context))?;
+            if read == 0 {
+                return Poll::Ready(Err(Closed::Gone));
+            }
+            link.counters().received_bytes.add(read as u64);
+            link.seat.worker.saw(&link.seat.presence);
+        }
+        Poll::Ready(Ok(Input::Own(std::mem::take(&mut self.rest))))
+    }
+
+    /// Keeps what has not been executed for the next read.
+    #[inline]
+    pub(crate) fn keep(&mut self, link: &Link, input: Input, consumed: usize) {
+        match input {
+            Input::Pooled { buffer, length } => {
+                if consumed < length {
+                    self.rest.extend_from_slice(&buffer[consumed..length]);
+                    link.client.set_buffers(self.rest.capacity(), 0);
+                } else if self.rest.capacity() > 0 {
+                    self.rest = Vec::new();
+                    link.client.set_buffers(0, 0);
+                }
+                link.seat.worker.buffers.give_input(buffer);
+            }
+            Input::Own(mut bytes) => {
+                bytes.drain(..consumed);
+                bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
+                self.rest = bytes;
+                link.client.set_buffers(self.rest.capacity(), 0);
+            }
+        }
+    }
+}
