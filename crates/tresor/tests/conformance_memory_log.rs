@@ -22,7 +22,7 @@ fn run(case: Case, log: LogOptions) {
     let number = AtomicU64::new(0);
     case(&|clock| {
         let store = directory.join(&number.fetch_add(1, Ordering::Relaxed).to_string());
-        open(&store, clock.clone(), log.clone())
+        open(&store, clock.clone(), log)
     });
 }
 
