@@ -47,8 +47,8 @@ impl ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn now_ms(&self) -> u64 {
-        self.wall_ms.load(Ordering::SeqCst)
+    fn now_ns(&self) -> u64 {
+        self.wall_ms.load(Ordering::SeqCst) * 1_000_000
     }
 
     fn monotonic_ns(&self) -> u64 {

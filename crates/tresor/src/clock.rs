@@ -11,10 +11,16 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+const NS_PER_MS: u64 = 1_000_000;
+
 /// Where time comes from.
 pub trait Clock: Send + Sync + 'static {
+    /// Wall clock, in Unix nanoseconds.
+    fn now_ns(&self) -> u64;
     /// Wall clock, in Unix milliseconds.
-    fn now_ms(&self) -> u64;
+    fn now_ms(&self) -> u64 {
+        self.now_ns() / NS_PER_MS
+    }
     /// Nanoseconds since some fixed moment; never goes back. For durations and intervals.
     fn monotonic_ns(&self) -> u64;
 }
@@ -39,8 +45,9 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // This is the seam.
-    fn now_ms(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    #[inline]
+    fn now_ns(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
     }
 
     fn monotonic_ns(&self) -> u64 {
@@ -62,7 +69,19 @@ impl StoreTime {
 
     /// The time now. Taken once a command, and once for a whole transaction.
     pub fn now_ms(&self) -> u64 {
-        let wall = self.clock.now_ms();
+        self.now().0
+    }
+
+    /// The time now, and the wall clock in nanoseconds that it was taken from: one reading serves
+    /// expiry and latencies, at the price of one odd latency when somebody sets the clock.
+    #[inline]
+    pub fn now(&self) -> (u64, u64) {
+        let wall_ns = self.clock.now_ns();
+        (self.at_least(wall_ns / NS_PER_MS), wall_ns)
+    }
+
+    #[inline]
+    fn at_least(&self, wall: u64) -> u64 {
         let latest = self.latest_ms.load(Ordering::Relaxed);
         if wall > latest {
             // Several threads may store here; a lost race leaves a value at most one reading old,

@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use smallvec::SmallVec;
+
 use crate::{
     client::{Client, Paused},
     command::{Args, Command, CommandId, Flag, Row, dispatch, lookup},
@@ -119,8 +121,7 @@ impl Session {
             self.core.gates.enter(self.worker).await;
             self.inside = true;
         }
-        self.run.since_ns = self.core.time.clock().monotonic_ns();
-        self.now_ms = self.core.time.now_ms();
+        (self.now_ms, self.run.since_ns) = self.core.time.now();
     }
 
     /// Leaves the gate. After the last command of a batch, and before waiting for anything.
@@ -175,12 +176,11 @@ impl Session {
         if self.run.calls == 0 {
             return;
         }
-        let now_ns = self.core.time.clock().monotonic_ns();
-        let spent_ns = now_ns.saturating_sub(self.run.since_ns);
+        let before_ns = self.run.since_ns;
+        (self.now_ms, self.run.since_ns) = self.core.time.now();
+        let spent_ns = self.run.since_ns.saturating_sub(before_ns);
         self.core.metrics.worker(self.worker).executed(self.run.id, self.run.calls, spent_ns);
         self.run.calls = 0;
-        self.run.since_ns = now_ns;
-        self.now_ms = self.core.time.now_ms();
     }
 
     #[inline]
@@ -210,6 +210,15 @@ impl Session {
             Ok(Command { row, args })
         };
         check().inspect_err(|_| self.core.metrics.worker(self.worker).rejected(row.id))
+    }
+
+    /// Tells the engine which keys of this database come next, so that it may fetch them closer. Pays
+    /// for a pipeline, not for a single command.
+    #[inline]
+    pub fn expect(&self, keys: &[&[u8]]) {
+        let keys: SmallVec<[KeyRef<'_>; 16]> =
+            keys.iter().map(|key| KeyRef::new(self.selected, key)).collect();
+        self.core.engine.expect(&keys);
     }
 
     /// Executes a command and writes exactly one reply, an error included. The gate must be held.
@@ -302,7 +311,7 @@ impl Session {
     }
 
     async fn read_run(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) -> Result<()> {
-        let mut references = smallvec::SmallVec::<[KeyRef<'_>; 32]>::new();
+        let mut references = SmallVec::<[KeyRef<'_>; 32]>::new();
         for key in keys {
             references.push(self.key(key)?);
         }

@@ -94,6 +94,12 @@ pub trait Engine: Send + Sync + 'static {
         visit: &'a mut Visit<'a>,
     ) -> Eventual<'a, Seen>;
 
+    /// A hint: these keys are read or written next. Changes nothing and may do nothing; a local engine
+    /// uses it to have several cache misses at once instead of one after another.
+    fn expect(&self, keys: &[KeyRef<'_>]) {
+        let _ = keys;
+    }
+
     /// One page of a scan. [`Unsupported`](crate::ErrorKind::Unsupported) for key order where there is none.
     fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page>;
 

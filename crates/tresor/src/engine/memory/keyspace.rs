@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
+    entry::prefetch,
     index::Index,
     shard::{Content, Name, Patch, Shard},
     step::Step,
@@ -43,6 +44,18 @@ impl Keyspace {
     #[inline]
     pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock()
+    }
+
+    /// Locks a shard if nobody has it.
+    #[inline]
+    pub(super) fn try_lock(&self, shard: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.shards[shard].try_lock()
+    }
+
+    /// Asks the processor for a shard's first cache lines.
+    #[inline]
+    pub(super) fn prefetch_shard(&self, shard: usize) {
+        prefetch(&raw const self.shards[shard]);
     }
 
     /// What it holds, added up shard by shard.

@@ -154,6 +154,11 @@ impl Engine for MemoryEngine {
         )
     }
 
+    #[inline]
+    fn expect(&self, keys: &[KeyRef<'_>]) {
+        read::expect(&self.store, keys);
+    }
+
     fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page> {
         match self.store.check_open() {
             Ok(()) => read::scan(&self.store, scan, now_ms),

@@ -1,5 +1,6 @@
 //! Reads and scans: entries shown under their shard's lock.
 
+use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 use super::{
@@ -34,17 +35,83 @@ pub(super) fn read(
         return read_together(store, keys, now_ms, visit);
     }
     let mut sequence = 0;
-    for (index, key) in keys.iter().enumerate() {
-        let mut address = store.address(*key);
-        if store.existing(address.physical).is_none() {
-            visit(index, None);
-            continue;
+    for (chunk, from) in keys.chunks(AHEAD).zip((0..).step_by(AHEAD)) {
+        let mut ahead = if chunk.len() > 1 { lock_ahead(store, chunk) } else { Ahead::new() };
+        if ahead.iter().any(|(_, shard)| shard.is_none()) {
+            // One of the locks is held, perhaps by this very call for a key in the same shard.
+            ahead.clear();
         }
-        let (_, mut shard) = store.lock(&mut address, key.database);
-        let place = shard.find(&address.name);
-        sequence = sequence.max(show(store, &mut shard, place, now_ms, |entry| visit(index, entry)));
+        for (at, key) in chunk.iter().enumerate() {
+            let visit = |entry: Option<EntryRef<'_>>| visit(from + at, entry);
+            let seen = match ahead.get_mut(at) {
+                Some((address, Some(shard))) => {
+                    let place = shard.find(&address.name);
+                    show(store, shard, place, now_ms, visit)
+                }
+                _ => read_one(store, *key, now_ms, visit),
+            };
+            sequence = sequence.max(seen);
+        }
     }
     Seen { sequence }
+}
+
+#[inline]
+fn read_one(
+    store: &Store,
+    key: KeyRef<'_>,
+    now_ms: u64,
+    visit: impl FnOnce(Option<EntryRef<'_>>),
+) -> Sequence {
+    let mut address = store.address(key);
+    if store.existing(address.physical).is_none() {
+        visit(None);
+        return 0;
+    }
+    let (_, mut shard) = store.lock(&mut address, key.database);
+    let place = shard.find(&address.name);
+    show(store, &mut shard, place, now_ms, visit)
+}
+
+/// Keys whose cache misses are had at once. Beyond the processor's few outstanding ones there is
+/// nothing to gain, and their shards are locked for as long as the chunk takes.
+const AHEAD: usize = 8;
+
+type Ahead<'s, 'a> = SmallVec<[(Address<'a>, Option<MutexGuard<'s, Shard>>); AHEAD]>;
+
+/// Locks the shards of a few keys without waiting, and has what a search will touch fetched: first
+/// the shards, then the groups, then the entries, each step for all keys before the next.
+#[inline]
+fn lock_ahead<'s, 'a>(store: &'s Store, keys: &[KeyRef<'a>]) -> Ahead<'s, 'a> {
+    let mut ahead: Ahead<'s, 'a> = keys.iter().map(|key| (store.address(*key), None)).collect();
+    for (address, _) in &ahead {
+        if let Some(keyspace) = store.existing(address.physical) {
+            keyspace.prefetch_shard(address.shard);
+        }
+    }
+    for ((address, shard), key) in ahead.iter_mut().zip(keys) {
+        *shard = store.existing(address.physical).and_then(|keyspace| keyspace.try_lock(address.shard));
+        if store.physical(key.database) != address.physical {
+            *shard = None;
+        }
+        if let Some(shard) = shard {
+            shard.table().prefetch_group(address.name.spot);
+        }
+    }
+    for (address, shard) in &ahead {
+        if let Some(shard) = shard {
+            shard.table().prefetch_entry(address.name.spot);
+        }
+    }
+    ahead
+}
+
+/// Has what searches for these keys will touch fetched.
+#[inline]
+pub(super) fn expect(store: &Store, keys: &[KeyRef<'_>]) {
+    for chunk in keys.chunks(AHEAD) {
+        drop(lock_ahead(store, chunk));
+    }
 }
 
 /// Shows one entry, marks it as used, and tells the number that was observed.

@@ -8,7 +8,7 @@
 
 use siphasher::sip::SipHasher13;
 
-use super::entry::{Entry, EntryView, Slot};
+use super::entry::{Entry, EntryView, Slot, prefetch};
 
 const SLOTS: usize = 8;
 
@@ -150,6 +150,23 @@ impl Table {
             group = self.next(group);
         }
         None
+    }
+
+    /// Asks the processor for the group where an entry's search begins.
+    #[inline]
+    pub(super) fn prefetch_group(&self, spot: Spot) {
+        if !self.groups.is_empty() {
+            prefetch(&raw const self.groups[self.home(spot.position)]);
+        }
+    }
+
+    /// Asks the processor for the entries of that group that may be the one.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, spot: Spot) {
+        if !self.groups.is_empty() {
+            let slots = &self.groups[self.home(spot.position)].0;
+            slots.iter().filter(|slot| slot.has_tag(spot.tag)).for_each(Slot::prefetch);
+        }
     }
 
     #[inline]
