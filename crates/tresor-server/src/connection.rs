@@ -19,6 +19,7 @@ use tokio::{net::TcpStream, task::yield_now, time::sleep};
 use tresor::{Error, command::Command, session::Session};
 
 use crate::{
+    ahead::{Ahead, is_get},
     intake::Intake,
     limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits},
     link::{Closed, Held, Link},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The most neighbouring GETs that are read with one engine call.
-const GETS: usize = 32;
+const GETS: usize = 16;
 
 /// How long a client that is held back sleeps before it looks whether it still is.
 const PAUSE_LOOK: Duration = Duration::from_millis(10);
@@ -141,43 +142,56 @@ impl Connection {
     /// Executes requests from `at` on until the input or the batch's share is used up.
     #[inline]
     async fn execute_batch(&mut self, input: &[u8], at: &mut usize) -> Result<Batch, Closed> {
-        let mut words = Words::new();
-        let mut gets = SmallVec::<[&[u8]; GETS]>::new();
-        for _ in 0..BATCH_COMMANDS {
-            words.clear();
-            let decoded = self.decoder.decode(&input[*at..], &mut words, self.bounds());
-            if let Ok(Decoded::Array(bytes)) = decoded {
-                *at += bytes;
-                if let [name, key] = words[..]
-                    && name.eq_ignore_ascii_case(b"get")
-                    && self.session.authenticated()
-                    && !self.link.seat.worker.database.clients().is_paused(self.session.now_ms())
-                {
-                    gets.push(key);
-                    if gets.len() < GETS {
-                        continue;
-                    }
-                    self.execute_gets(&mut gets).await?;
-                } else {
-                    self.execute_gets(&mut gets).await?;
-                    self.execute(&words).await?;
-                }
-            } else {
-                self.execute_gets(&mut gets).await?;
-                match self.execute_other(decoded, at).await? {
-                    Some(end) => return Ok(end),
-                    None => continue,
+        let mut ahead = Ahead::default();
+        let mut executed = 0;
+        while executed < BATCH_COMMANDS {
+            let bounds = self.bounds();
+            let other = ahead.fill(&mut self.decoder, &input[*at..], bounds);
+            ahead.announce(&self.session);
+            if let Some(end) = self.execute_ahead(&ahead, at).await? {
+                // What was decoded but not executed is decoded anew, from its first byte.
+                self.decoder = Decoder::default();
+                return Ok(end);
+            }
+            executed += ahead.len();
+            if let Some(decoded) = other {
+                executed += 1;
+                if let Some(end) = self.execute_other(decoded, at).await? {
+                    return Ok(end);
                 }
             }
+        }
+        Ok(Batch::Full)
+    }
+
+    /// Executes what was decoded ahead, neighbouring GETs in one go.
+    #[inline]
+    async fn execute_ahead(&mut self, ahead: &Ahead<'_>, at: &mut usize) -> Result<Option<Batch>, Closed> {
+        let mut gets = SmallVec::<[&[u8]; GETS]>::new();
+        for (words, bytes) in ahead.requests() {
+            *at += bytes;
+            if is_get(words) && self.may_run_gets() {
+                gets.push(words[1]);
+                continue;
+            }
+            self.execute_gets(&mut gets).await?;
+            self.execute(words).await?;
             if self.session.closing() {
-                return Ok(Batch::Last(Closed::Dismissed));
+                return Ok(Some(Batch::Last(Closed::Dismissed)));
             }
             if self.held.reply.pending_bytes() >= BATCH_OUTPUT_BYTES {
-                return Ok(Batch::Full);
+                return Ok(Some(Batch::Full));
             }
         }
         self.execute_gets(&mut gets).await?;
-        Ok(Batch::Full)
+        Ok((self.held.reply.pending_bytes() >= BATCH_OUTPUT_BYTES).then_some(Batch::Full))
+    }
+
+    /// Whether GETs need no look at rights and pauses one by one.
+    #[inline]
+    fn may_run_gets(&self) -> bool {
+        self.session.authenticated()
+            && !self.link.seat.worker.database.clients().is_paused(self.session.now_ms())
     }
 
     /// Whatever is not an array of words: inline requests, the input's end, and errors.

@@ -3,6 +3,7 @@
 //! A [`Server`] binds its ports, runs worker threads, and ends when told to. Protocols turn bytes into
 //! the words of commands and know nothing of storage; commands know nothing of sockets.
 
+mod ahead;
 pub mod assemble;
 mod buffers;
 mod connection;
