@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask test|ci|fix|docs`.
+//! The project's own chores: `cargo xtask test|ci|fix|docs|bench`.
 //!
 //! One file a chore. Each prints what it runs, so that anyone can run it by hand, and ends with exit
 //! code 1 at the first thing that is not as it should be.
 
+mod bench;
 mod cargo;
 mod ci;
 mod docs;
@@ -23,7 +24,9 @@ usage: cargo xtask <chore>
                                 (--full: with all the rounds that take longer)
   ci                            everything a change must pass: test, clippy, fmt, docs, style
   fix                           let rustfmt and clippy repair what they can
-  docs [--check]                write the generated pages (or only compare them)";
+  docs [--check]                write the generated pages (or only compare them)
+  bench [--only NAME,...] [--quick] [--rounds N] [--json FILE] [--write]
+                                measure every promised figure beside its peers";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(arguments),
         "fix" => fix::run(arguments),
         "docs" => docs::run(arguments),
+        "bench" => bench::run(arguments),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

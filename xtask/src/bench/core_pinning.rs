@@ -1,0 +1,28 @@
+//! Which core does what: the server core 0, everything else core 1.
+//!
+//! The whole chore pins itself once, before any row; programs it starts inherit that, and servers are
+//! started through `taskset`. On a machine with a single core nothing is pinned and the report says so.
+
+use std::thread::available_parallelism;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::Outcome;
+
+/// Where the load runs.
+const CLIENT_CORE: usize = 1;
+
+/// What comes before a server's own command line.
+pub(super) const SERVER_PREFIX: [&str; 3] = ["taskset", "-c", "0"];
+
+/// Whether there are cores enough to give the server one of its own. Ask before pinning.
+pub(super) fn is_possible() -> bool {
+    available_parallelism().is_ok_and(|cores| cores.get() > CLIENT_CORE)
+}
+
+/// Moves this process, and what it starts from now on, to the client's core.
+pub(super) fn pin_client() -> Outcome {
+    let mut cores = CpuSet::new();
+    cores.set(CLIENT_CORE);
+    sched_setaffinity(None, &cores).map_err(|error| format!("cannot pin to core {CLIENT_CORE}: {error}"))
+}

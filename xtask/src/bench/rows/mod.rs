@@ -1,0 +1,54 @@
+//! The rows of the table: one file each, named as `--only` takes them.
+//!
+//! A row starts what it needs, measures in rounds, and answers with figures; it leaves nothing running
+//! and nothing on disk. How each is measured is told to readers in `docs/benchmarks.md`.
+
+mod always;
+mod always_p99;
+mod cpu;
+mod engine_interface;
+mod expiry;
+mod gate;
+mod http;
+mod index;
+mod keys;
+mod library;
+mod memory;
+mod restart;
+mod snapshot;
+
+use super::{figure::Figure, setup::Setup};
+use crate::Outcome;
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) measure: fn(&Setup) -> Outcome<Vec<Figure>>,
+}
+
+const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> Outcome<Vec<Figure>>) -> Row {
+    Row { name, summary, measure }
+}
+
+pub(super) const ROWS: [Row; 14] = [
+    row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
+    row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
+    row("memory", "resident bytes a key, without and with an expiry", memory::measure),
+    row("always", "SETs a second, each on disk before it is answered", always::measure),
+    row("always-p99", "GETs beside clients that wait for the disk", always_p99::measure),
+    row("snapshot", "memory and latency while a snapshot is taken under writes", snapshot::measure),
+    row("restart", "from the start of the process to the first answer", restart::measure),
+    row("http", "processor time of GET /keys/{key}", http::measure),
+    row("library", "get in the same process", library::measure),
+    row("keys", "what KEYS * does to everyone else", keys::measure),
+    row("gate", "the gate that a batch of commands passes", gate::measure),
+    row("engine-interface", "a get through the engine interface", engine_interface::measure),
+    row("expiry", "until the memory of expired keys is back", expiry::measure),
+    row("index", "what scans in key order cost", index::measure),
+];
+
+/// All names, for messages.
+pub(super) fn names() -> String {
+    ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
