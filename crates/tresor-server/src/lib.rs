@@ -7,6 +7,7 @@ mod ahead;
 pub mod assemble;
 mod buffers;
 mod connection;
+mod group_commit;
 mod http;
 mod intake;
 mod limits;

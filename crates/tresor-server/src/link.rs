@@ -13,11 +13,11 @@ use std::{
 
 use rustix::net::SendFlags;
 use smallvec::SmallVec;
-use tokio::{io::Interest, net::TcpStream, task::yield_now};
+use tokio::{io::Interest, net::TcpStream};
 use tresor::{
     Error, ErrorKind,
     client::Client,
-    engine::{Eventual, Sequence},
+    engine::Sequence,
     metrics::WorkerMetrics,
     reply::{Output, ReplyWriter, RespWriter},
 };
@@ -111,7 +111,9 @@ impl Link {
             return Err(Closed::Refused);
         }
         if !held.output().is_empty() {
-            if let Err(error) = self.durable(highest).await {
+            let worker = &self.seat.worker;
+            let durable = worker.group_commit.durable(&**worker.database.engine(), highest).await;
+            if let Err(error) = durable {
                 held.retract(&error);
                 if error.kind() == ErrorKind::Poisoned {
                     self.seat.worker.stopper.fail(error);
@@ -129,19 +131,6 @@ impl Link {
     #[inline]
     pub(crate) fn counters(&self) -> &WorkerMetrics {
         self.seat.worker.database.metrics().worker(self.seat.worker.number)
-    }
-
-    /// Answers when everything up to `highest` is durable. Lets the connections that have input append
-    /// theirs first, so that all of them share one fsync.
-    #[inline]
-    async fn durable(&self, highest: Sequence) -> tresor::Result<()> {
-        match self.seat.worker.database.engine().durable(highest) {
-            Eventual::Now(result) => result,
-            later => {
-                yield_now().await;
-                later.await
-            }
-        }
     }
 
     /// Sends everything. Stops with an error when the connection is cut while its client does not read.

@@ -30,6 +30,7 @@ use tresor::Database;
 use crate::{
     buffers::Buffers,
     connection,
+    group_commit::GroupCommit,
     http::{self, HttpShared},
     limits::Limits,
     stop::Stopper,
@@ -91,6 +92,7 @@ pub(crate) struct Worker {
     pub(crate) http: Arc<HttpShared>,
     pub(crate) stopper: Stopper,
     pub(crate) buffers: Buffers,
+    pub(crate) group_commit: GroupCommit,
     /// Sweeps so far: the clock of idle connections.
     sweeps: Cell<u32>,
     connections: RefCell<Vec<Rc<Presence>>>,
@@ -304,6 +306,7 @@ fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: 
         http: options.http,
         stopper: options.stopper,
         buffers: Buffers::default(),
+        group_commit: GroupCommit::default(),
         sweeps: Cell::new(0),
         connections: RefCell::default(),
     });
