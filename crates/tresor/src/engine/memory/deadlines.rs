@@ -11,6 +11,13 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 /// sweep's period.
 const UNIT_MS: u64 = 256;
 
+/// Bits of a note that are position; the 36 above are time and last until the year 2527. An expiry
+/// beyond that is noted for then. Tables have far fewer than 2^28 groups.
+const POSITION_BITS: u32 = 28;
+
+/// The positions that a note may stand for.
+const SPAN: u32 = u32::MAX >> POSITION_BITS;
+
 /// Notes of one shard, soonest first.
 #[derive(Default)]
 pub(super) struct Deadlines(BinaryHeap<Reverse<u64>>);
@@ -22,22 +29,24 @@ impl Deadlines {
             // Doubling would leave half of it unused.
             self.0.reserve_exact(self.0.len() / 4 + 2);
         }
-        self.0.push(Reverse(unit(expires_at_ms) << 32 | u64::from(position)));
+        self.0.push(Reverse(note(expires_at_ms, position)));
     }
 
-    /// Takes a note that is due; the entries near the position may have expired.
-    pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<u32> {
+    /// Takes a note that is due; the entries near the first and the last of these positions may have
+    /// expired.
+    pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<(u32, u32)> {
         let Reverse(note) = *self.0.peek()?;
-        if (note >> 32) * UNIT_MS > now_ms {
+        if time_ms(note) > now_ms {
             return None;
         }
         self.0.pop();
-        Some(note as u32)
+        let first = (note as u32) << (u32::BITS - POSITION_BITS);
+        Some((first, first | SPAN))
     }
 
     /// The time from which on `pop_due` may answer; `u64::MAX` for never.
     pub(super) fn next_ms(&self) -> u64 {
-        self.0.peek().map_or(u64::MAX, |Reverse(note)| (note >> 32) * UNIT_MS)
+        self.0.peek().map_or(u64::MAX, |Reverse(note)| time_ms(*note))
     }
 
     /// Whether so many notes are stale that they should be written anew.
@@ -47,9 +56,8 @@ impl Deadlines {
 
     /// Replaces all notes.
     pub(super) fn rebuild(&mut self, entries: impl Iterator<Item = (u64, u32)>) {
-        let notes: Vec<_> = entries
-            .map(|(expires_at_ms, position)| Reverse(unit(expires_at_ms) << 32 | u64::from(position)))
-            .collect();
+        let notes: Vec<_> =
+            entries.map(|(expires_at_ms, position)| Reverse(note(expires_at_ms, position))).collect();
         self.0 = BinaryHeap::from(notes);
     }
 
@@ -58,7 +66,13 @@ impl Deadlines {
     }
 }
 
-/// The first unit that begins when the entry has expired; 32 bits last until the year 36,800.
-fn unit(expires_at_ms: u64) -> u64 {
-    expires_at_ms.div_ceil(UNIT_MS).min(u64::from(u32::MAX))
+/// The note of an entry: the first unit that begins when it has expired, above its position.
+fn note(expires_at_ms: u64, position: u32) -> u64 {
+    let unit = expires_at_ms.div_ceil(UNIT_MS).min(u64::MAX >> POSITION_BITS);
+    unit << POSITION_BITS | u64::from(position >> (u32::BITS - POSITION_BITS))
+}
+
+/// The time from which on a note is due.
+fn time_ms(note: u64) -> u64 {
+    (note >> POSITION_BITS) * UNIT_MS
 }

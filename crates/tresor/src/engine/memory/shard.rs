@@ -201,14 +201,13 @@ impl Shard {
 
     /// An entry that has expired, if there is one that is not yet removed.
     pub(super) fn next_expired(&mut self, now_ms: u64) -> Option<Place> {
-        while let Some(position) = self.deadlines.pop_due(now_ms) {
-            let expired = self
-                .table
-                .places_near(position)
-                .find(|place| self.entry(*place).is_some_and(|entry| entry.is_expired(now_ms)));
+        while let Some((first, last)) = self.deadlines.pop_due(now_ms) {
+            // A group may begin between the two.
+            let mut near = self.table.places_near(first).chain(self.table.places_near(last));
+            let expired = near.find(|place| self.entry(*place).is_some_and(|entry| entry.is_expired(now_ms)));
             if let Some(place) = expired {
                 // Others near here may have expired too: keep the note until there is none.
-                self.deadlines.push(now_ms.saturating_sub(512), position);
+                self.deadlines.push(now_ms.saturating_sub(512), first);
                 return Some(place);
             }
         }
