@@ -25,9 +25,10 @@ fn a_write_and_whoever_saw_it_wait_for_the_disk() {
     let (disk, server) = start();
     let (mut writer, mut reader, mut other) = (client(&server), client(&server), client(&server));
     writer.send(&[encode(&["PING"]), encode(&["SET", "k", "v"])].concat()).unwrap();
-    wait_until("the writer to wait", || disk.waits() == 1);
+    // Who leads the wait asks once to see that it must wait, and once to wait; who follows asks once.
+    wait_until("the writer to wait", || disk.waits() == 2);
     reader.send(&encode(&["GET", "k"])).unwrap();
-    wait_until("the reader to wait", || disk.waits() == 2);
+    wait_until("the reader to wait", || disk.waits() == 3);
     assert!(silent(&writer) && silent(&reader));
     // What has nothing to do with the write does not wait.
     assert_eq!(other.command(&["PING"]).unwrap(), Reply::Simple("PONG".into()));
@@ -44,7 +45,7 @@ fn a_broken_disk_is_told_to_everyone_and_ends_the_server() {
     let (mut writer, mut reader) = (client(&server), client(&server));
     writer.send(&[encode(&["SET", "k", "v"]), encode(&["GET", "k"]), encode(&["PING"])].concat()).unwrap();
     reader.send(&encode(&["GET", "k"])).unwrap();
-    wait_until("the writer to wait", || disk.waits() >= 1);
+    wait_until("the writer to wait", || disk.waits() >= 2);
     disk.break_down();
     for _ in 0..3 {
         let reply = writer.reply().unwrap();
@@ -61,7 +62,7 @@ fn shutting_down_waits_for_the_disk() {
     let (disk, server) = start();
     let mut writer = client(&server);
     writer.send(&encode(&["SET", "k", "v"])).unwrap();
-    wait_until("the writer to wait", || disk.waits() == 1);
+    wait_until("the writer to wait", || disk.waits() == 2);
     server.stopper().stop();
     let mut idle = client_or_none(&server);
     if let Some(idle) = &mut idle {
