@@ -25,10 +25,10 @@ fn a_write_and_whoever_saw_it_wait_for_the_disk() {
     let (disk, server) = start();
     let (mut writer, mut reader, mut other) = (client(&server), client(&server), client(&server));
     writer.send(&[encode(&["PING"]), encode(&["SET", "k", "v"])].concat()).unwrap();
-    // Who leads the wait asks once to see that it must wait, and once to wait; who follows asks once.
+    // Who leads the wait asks once to see that it must wait, and once to wait; who follows one on its own worker asks once.
     wait_until("the writer to wait", || disk.waits() == 2);
     reader.send(&encode(&["GET", "k"])).unwrap();
-    wait_until("the reader to wait", || disk.waits() == 3);
+    wait_until("the reader to wait", || disk.waits() >= 3);
     assert!(silent(&writer) && silent(&reader));
     // What has nothing to do with the write does not wait.
     assert_eq!(other.command(&["PING"]).unwrap(), Reply::Simple("PONG".into()));
