@@ -45,7 +45,10 @@ impl Setup {
     pub(super) fn prepare(options: Options) -> Outcome<Self> {
         let target = target_directory()?;
         let tresor = match &options.tresor {
-            Some(path) => path.clone(),
+            // Servers are started in directories of their own.
+            Some(path) => {
+                path.canonicalize().map_err(|error| format!("--tresor {}: {error}", path.display()))?
+            }
             None => build(&options.profile, "-p tresor-cli", &target)?.join("tresor"),
         };
         let library_example = if options.selects("library") {

@@ -117,7 +117,10 @@ fn drive_beside_snapshot(server: &Server, mut lanes: Vec<Lane>) -> Outcome<Drive
     lanes.push(watcher.in_group(2).keeping(info.clone()));
     let mut finished = false;
     let drive = drive(&mut lanes, &mut |elapsed| {
-        finished = info_number(&info.borrow(), "rdb_saves").is_some_and(|saves| saves > finished_before);
+        // Redis counts a save when it begins.
+        let saves = info_number(&info.borrow(), "rdb_saves");
+        let idle = info_number(&info.borrow(), "rdb_bgsave_in_progress") == Some(0);
+        finished = idle && saves.is_some_and(|saves| saves > finished_before);
         finished || elapsed > PATIENCE
     })?;
     if finished { Ok(drive) } else { Err(format!("{}: the snapshot does not end", server.name)) }
