@@ -207,7 +207,7 @@ impl Shared {
             if !asked && !self.is_scheduled(schedule, last_ns, last_bytes) {
                 continue;
             }
-            let result = snapshot::take(&self.store, &self.stop, self.clock.now_ms());
+            let result = snapshot::take(&self.store, &self.stop);
             last_ns = self.clock.monotonic_ns();
             last_bytes = self.written_bytes();
             if let Err(error) = &result {

@@ -121,7 +121,7 @@ impl MemoryEngine {
         let status = log.status();
         if status.latest > status.last_snapshot
             && status.poison.is_none()
-            && let Err(error) = snapshot::take(&self.store, &AtomicBool::new(false), 0)
+            && let Err(error) = snapshot::take(&self.store, &AtomicBool::new(false))
         {
             tracing::warn!(%error, "no snapshot was taken at the end; the log has every change");
         }

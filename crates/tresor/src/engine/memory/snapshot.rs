@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Writes a snapshot; abandons it when `stop` is set.
-pub(super) fn take(store: &Store, stop: &AtomicBool, now_ms: u64) -> Result<()> {
+pub(super) fn take(store: &Store, stop: &AtomicBool) -> Result<()> {
     let Some(log) = &store.log else {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -33,24 +33,20 @@ pub(super) fn take(store: &Store, stop: &AtomicBool, now_ms: u64) -> Result<()> 
                 writer.abandon();
                 return Err(Error::new(ErrorKind::Unavailable, "the store is closing"));
             }
-            write_shard(keyspace, physical, number, now_ms, &mut writer)?;
+            write_shard(keyspace, physical, number, &mut writer)?;
         }
     }
     writer.finish(store.mapping())?;
     Ok(())
 }
 
-fn write_shard(
-    keyspace: &Keyspace,
-    physical: u8,
-    number: usize,
-    now_ms: u64,
-    writer: &mut SnapshotWriter,
-) -> Result<()> {
+fn write_shard(keyspace: &Keyspace, physical: u8, number: usize, writer: &mut SnapshotWriter) -> Result<()> {
     let mut copy = Page::new(physical);
     {
         let shard = keyspace.lock(number);
-        for entry in shard.table().iter().filter(|entry| !entry.is_expired(now_ms)) {
+        // Expired ones too: a command that began earlier may still lift an expiry, and what the log then
+        // says is of use only over the entry.
+        for entry in shard.table().iter() {
             let (key, member) = entry.name();
             copy.push(key, member, &entry.read(), Content::Entries);
         }
