@@ -81,15 +81,21 @@ async fn first_signal_stops(
     }
 }
 
-/// Ctrl-C and SIGTERM.
+/// Ctrl-C and SIGTERM; and SIGXFSZ, which only has to be caught: then a file that grows over its limit
+/// is an error like that of a full disk, and not the end of the process.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    _file_size: Signal,
 }
 
 impl Signals {
     fn new() -> Outcome<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     async fn next(&mut self) {

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod configuration;
 mod container;
+mod disk;
 mod generated;
 mod refusals;
 mod serving;
