@@ -39,6 +39,10 @@ use crate::{
 /// Accepted connections that may wait for a worker to take them over.
 const ARRIVALS: usize = 1024;
 
+/// Turns of connections after which the worker looks for new input even if some still want another
+/// turn. Work in slices (KEYS, an index being built) always does, so others wait this many slices.
+const POLLS_PER_LOOK: u32 = 16;
+
 /// How often a worker looks for connections that have been idle for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -273,7 +277,8 @@ impl WorkerThread {
         let (report, started) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("tresor-worker-{number}")).spawn(move || {
             // The runtime is built where it runs: it cannot be sent.
-            match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            let mut builder = Builder::new_current_thread();
+            match builder.enable_all().event_interval(POLLS_PER_LOOK).build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
                     run(&runtime, number, options, arrivals);

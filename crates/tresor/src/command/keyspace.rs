@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Keys read or written before others run.
-const PAGE_KEYS: usize = 1000;
+const PAGE_KEYS: usize = 128;
 
 /// Keys among which RANDOMKEY picks, behind a random place.
 const RANDOM_PAGE_KEYS: usize = 16;

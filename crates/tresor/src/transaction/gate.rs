@@ -36,17 +36,18 @@ struct Queue {
 }
 
 impl Gates {
-    /// `stripes` gates, one for each worker and a few for library calls; at least one.
+    /// At least `stripes` gates, one for each worker and a few for library calls. Their number is a
+    /// power of two: a division would cost more than the gate.
     pub fn new(stripes: usize) -> Self {
         Self {
-            stripes: (0..stripes.max(1)).map(|_| Stripe(AtomicU32::new(0))).collect(),
+            stripes: (0..stripes.next_power_of_two()).map(|_| Stripe(AtomicU32::new(0))).collect(),
             queue: Mutex::default(),
         }
     }
 
     #[inline]
     fn state(&self, stripe: usize) -> &AtomicU32 {
-        &self.stripes[stripe % self.stripes.len()].0
+        &self.stripes[stripe & (self.stripes.len() - 1)].0
     }
 
     /// Enters a gate at once, unless all gates are taken. `stripe` is taken modulo their number.

@@ -19,9 +19,6 @@ use crate::{
     yield_now::yield_now,
 };
 
-/// Shards that are taken into an index before others get their turn.
-const SHARDS_PER_TURN: usize = 16;
-
 /// Shows each key's entry, each on its own or all as of one moment.
 #[inline]
 pub(super) fn read(
@@ -251,19 +248,17 @@ fn scan_shard(
     }
 }
 
-/// Takes a few shards into the index; true when it is whole.
+/// Takes another shard into the index, so that others get their turn soon; true when it is whole.
 fn build_index(keyspace: &Keyspace, now_ms: u64) -> bool {
-    for _ in 0..SHARDS_PER_TURN {
-        let Some(number) = keyspace.index.next_shard(now_ms) else { return true };
-        {
-            let shard = keyspace.lock(number);
-            for entry in shard.table().iter() {
-                let (key, member) = entry.name();
-                keyspace.index.insert(key, member);
-            }
+    let Some(number) = keyspace.index.next_shard(now_ms) else { return true };
+    {
+        let shard = keyspace.lock(number);
+        for entry in shard.table().iter() {
+            let (key, member) = entry.name();
+            keyspace.index.insert(key, member);
         }
-        keyspace.index.took_in(number);
     }
+    keyspace.index.took_in(number);
     false
 }
 
