@@ -23,6 +23,8 @@ use tresor::{
 pub(crate) struct GroupCommit {
     led: Cell<bool>,
     wanted: Cell<Sequence>,
+    /// What the leaders' waits have shown to be durable. An engine may never say so at once.
+    reached: Cell<Sequence>,
     followers: RefCell<Vec<Waker>>,
 }
 
@@ -40,6 +42,9 @@ impl GroupCommit {
             } else {
                 self.lead(engine).await?;
             }
+            if upto <= self.reached.get() {
+                return Ok(());
+            }
         }
     }
 
@@ -47,7 +52,10 @@ impl GroupCommit {
         self.led.set(true);
         let _lead = Lead(self);
         yield_now().await;
-        engine.durable(self.wanted.replace(0)).await
+        let upto = self.wanted.replace(0);
+        engine.durable(upto).await?;
+        self.reached.set(self.reached.get().max(upto));
+        Ok(())
     }
 
     /// Waits until the leader has ended, well or not.
