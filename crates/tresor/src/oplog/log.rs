@@ -109,6 +109,8 @@ pub struct LogStatus {
     pub last_snapshot_time_ms: u64,
     /// The size of the latest snapshot that was finished since the start.
     pub last_snapshot_bytes: u64,
+    /// Why the latest attempt at a snapshot failed; `None` when it did not, or there was none.
+    pub snapshot_failure: Option<String>,
     /// A snapshot is being written.
     pub snapshotting: bool,
     /// There was no space for another segment when last tried: the message that writers get.
@@ -232,6 +234,7 @@ impl Log {
             last_snapshot: state.figures.last_snapshot,
             last_snapshot_time_ms: state.figures.last_snapshot_time_ms,
             last_snapshot_bytes: state.figures.last_snapshot_bytes,
+            snapshot_failure: state.figures.snapshot_failure.clone(),
             snapshotting: self.shared.snapshotting.load(Ordering::Relaxed),
             shortage: state.shortage.as_ref().map(|shortage| shortage.error.to_string()),
             poison: state.poison.as_ref().map(Error::to_string),
@@ -242,6 +245,11 @@ impl Log {
     /// its lock, in any order. One at a time.
     pub fn begin_snapshot(&self) -> Result<SnapshotWriter> {
         SnapshotWriter::begin(Arc::clone(&self.shared))
+    }
+
+    /// Notes how an attempt at a snapshot ended, for [`LogStatus::snapshot_failure`].
+    pub fn note_snapshot(&self, failure: Option<&Error>) {
+        self.shared.state.lock().figures.snapshot_failure = failure.map(Error::to_string);
     }
 
     /// Writes and syncs everything appended, ends the log thread and gives the directory free.

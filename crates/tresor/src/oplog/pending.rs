@@ -66,7 +66,7 @@ pub(super) struct Wishes {
 }
 
 /// Counts for the status.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) written_bytes: u64,
     pub(super) syncs: u64,
@@ -74,6 +74,7 @@ pub(super) struct Figures {
     pub(super) last_snapshot: Sequence,
     pub(super) last_snapshot_time_ms: u64,
     pub(super) last_snapshot_bytes: u64,
+    pub(super) snapshot_failure: Option<String>,
 }
 
 /// What stands between a record and the buffer.

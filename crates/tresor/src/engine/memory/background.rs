@@ -23,7 +23,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, StoreTime},
     error::{Error, ErrorKind, Result},
     oplog::Refused,
 };
@@ -34,9 +34,11 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// Entries removed under one shard's lock before others get it.
 const REMOVALS: usize = 64;
 
-/// When snapshots are taken by themselves.
+/// When snapshots are taken by themselves, and the time before which nothing happens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
+    /// The latest time in the log, in Unix milliseconds.
+    pub(super) time_floor_ms: u64,
     pub(super) log_bytes: u64,
     pub(super) interval: Duration,
 }
@@ -67,8 +69,10 @@ struct Saves {
 }
 
 impl Background {
-    /// Starts the sweep, and with a log the thread that saves on request and on `schedule`.
+    /// Starts the sweep, and with a log the thread that saves on request and on `schedule`. What expires
+    /// is judged by store time, which begins at `schedule.time_floor_ms`.
     pub(super) fn start(store: Arc<Store>, clock: Arc<dyn Clock>, schedule: Schedule) -> Result<Self> {
+        let time = StoreTime::new(clock.clone(), schedule.time_floor_ms);
         let saving = store.log.is_some();
         let shared = Arc::new(Shared {
             store,
@@ -81,7 +85,7 @@ impl Background {
         });
         let background = Self { shared: shared.clone(), threads: Mutex::default() };
         let sweeper = shared.clone();
-        background.spawn("tresor-sweep", move || sweeper.sweep())?;
+        background.spawn("tresor-sweep", move || sweeper.sweep(&time))?;
         if saving {
             background.spawn("tresor-save", move || shared.save(schedule))?;
         }
@@ -144,11 +148,11 @@ impl Shared {
         self.stop.load(Ordering::Acquire)
     }
 
-    fn sweep(&self) {
+    fn sweep(&self, time: &StoreTime) {
         let mut pause = self.sweep.lock();
         while !self.stopped() {
             self.stop_sweep.wait_for(&mut pause, SWEEP_EVERY);
-            let now_ms = self.clock.now_ms();
+            let now_ms = time.now_ms();
             for (physical, keyspace) in self.store.all() {
                 for number in 0..SHARDS {
                     if self.stopped() {
@@ -160,6 +164,7 @@ impl Shared {
                 }
                 keyspace.index.drop_idle(now_ms);
             }
+            self.store.count_indexes();
             // One table at a time, so that the lock is free while entries are dropped.
             loop {
                 let table = self.store.garbage.lock().pop();
@@ -210,6 +215,9 @@ impl Shared {
             let result = snapshot::take(&self.store, &self.stop);
             last_ns = self.clock.monotonic_ns();
             last_bytes = self.written_bytes();
+            if let Some(log) = &self.store.log {
+                log.note_snapshot(result.as_ref().err());
+            }
             if let Err(error) = &result {
                 tracing::error!(%error, "the snapshot failed; the log still has every change");
             }

@@ -44,6 +44,13 @@ impl Deadlines {
         Some((first, first | SPAN))
     }
 
+    /// Gives memory back when most of it is unused. After removals.
+    pub(super) fn shrink(&mut self) {
+        if self.0.capacity() > self.0.len() * 4 + 16 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+    }
+
     /// The time from which on `pop_due` may answer; `u64::MAX` for never.
     pub(super) fn next_ms(&self) -> u64 {
         self.0.peek().map_or(u64::MAX, |Reverse(note)| time_ms(*note))

@@ -4,18 +4,20 @@
 //! where a tick is 1/64 of the limit written, so that ages compare while an entry is among the last
 //! four limits' worth; for the LFU policies a logarithmic count, as Redis keeps it
 //! (<https://redis.io/docs/latest/develop/reference/eviction/>), which falls when eviction looks at the
-//! entry and spares it. A victim is the worst of a few sampled groups; nothing is kept in order.
+//! entry and spares it. A victim is the worst of a sample; nothing is kept in order.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use super::{
     entry::EntryView,
+    memory_limit::MemoryLimit,
     shard::Shard,
     table::{Hasher, Place},
 };
+use crate::error::{Error, ErrorKind};
 
 /// What gives way when the memory limit is reached. Names are Redis's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,59 +83,21 @@ const LFU_START: u8 = 5;
 /// How much harder each step of an LFU count is than the one before.
 const LFU_FACTOR: u64 = 10;
 
-/// Groups looked at for one victim.
-const SAMPLED_GROUPS: u32 = 3;
+/// Bytes of a table's group: a cache line.
+const GROUP_BYTES: usize = 64;
 
-/// The memory limit, shared by whoever sets it, whoever fills buffers, and the engine that keeps it.
-#[derive(Debug)]
-pub struct MemoryLimit {
-    max_bytes: AtomicU64,
-    policy: AtomicUsize,
-    /// Bytes that clients' buffers hold, counted by whoever has them, against the same limit.
-    pub buffer_bytes: AtomicU64,
-}
+/// Groups of a shard looked at for one victim.
+const SAMPLED_GROUPS: usize = 3;
 
-impl MemoryLimit {
-    /// A limit on data and buffers together; `None` for none.
-    pub fn new(max_bytes: Option<u64>, policy: Eviction) -> Self {
-        let limit = Self {
-            max_bytes: AtomicU64::new(0),
-            policy: AtomicUsize::new(0),
-            buffer_bytes: AtomicU64::new(0),
-        };
-        limit.set(max_bytes, policy);
-        limit
-    }
-
-    /// Changes limit and policy; the next write keeps it.
-    pub fn set(&self, max_bytes: Option<u64>, policy: Eviction) {
-        let place = Eviction::NAMES.iter().position(|(_, known)| *known == policy).unwrap_or(0);
-        self.policy.store(place, Ordering::Relaxed);
-        self.max_bytes.store(max_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// What gives way.
-    pub fn policy(&self) -> Eviction {
-        Eviction::NAMES[self.policy.load(Ordering::Relaxed)].1
-    }
-
-    /// The limit in bytes; `None` for none.
-    pub fn max_bytes(&self) -> Option<u64> {
-        Some(self.max_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
-    }
-}
-
-impl Default for MemoryLimit {
-    fn default() -> Self {
-        Self::new(None, Eviction::None)
-    }
-}
+/// Entries that make a sample: small shards are looked at together until there are so many.
+const SAMPLED_ENTRIES: usize = 16;
 
 /// Bytes held, the limit on them, and what the policies need to choose.
 pub(super) struct Limit {
     shared: Arc<MemoryLimit>,
-    used_bytes: AtomicU64,
-    /// Bytes ever written, the clock of the LRU policies.
+    /// Bytes of the indexes when they were last looked at; counted in the shared figure.
+    index_bytes: AtomicU64,
+    /// Bytes written under a limit, the clock of the LRU policies.
     written_bytes: AtomicU64,
     random: AtomicU64,
     hasher: Hasher,
@@ -143,39 +107,45 @@ impl Limit {
     pub(super) fn new(shared: Arc<MemoryLimit>, hasher: Hasher) -> Self {
         Self {
             shared,
-            used_bytes: AtomicU64::new(0),
+            index_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             random: AtomicU64::new(0),
             hasher,
         }
     }
 
-    fn max_bytes(&self) -> u64 {
-        self.shared.max_bytes.load(Ordering::Relaxed)
-    }
-
     #[inline]
     pub(super) fn is_set(&self) -> bool {
-        self.max_bytes() != u64::MAX
+        self.shared.max_bytes().is_some()
     }
 
     /// Whether data and buffers are over the limit.
     #[inline]
     pub(super) fn is_exceeded(&self) -> bool {
-        let buffers = self.shared.buffer_bytes.load(Ordering::Relaxed);
-        self.used_bytes.load(Ordering::Relaxed).saturating_add(buffers) > self.max_bytes()
+        self.shared.is_exceeded()
+    }
+
+    /// Whether anything may give way.
+    pub(super) fn evicts(&self) -> bool {
+        self.shared.policy() != Eviction::None
     }
 
     /// Counts what a change of a shard added or freed.
     #[inline]
     pub(super) fn count(&self, before: usize, after: usize) {
-        if after >= before {
-            let grown = (after - before) as u64;
-            self.used_bytes.fetch_add(grown, Ordering::Relaxed);
-            self.written_bytes.fetch_add(grown, Ordering::Relaxed);
-        } else {
-            self.used_bytes.fetch_sub((before - after) as u64, Ordering::Relaxed);
+        if before == after {
+            return;
         }
+        self.shared.count_data(before, after);
+        if after > before && self.is_set() {
+            self.written_bytes.fetch_add((after - before) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts what the indexes hold now.
+    pub(super) fn count_indexes(&self, bytes: usize) {
+        let before = self.index_bytes.swap(bytes as u64, Ordering::Relaxed);
+        self.shared.count_data(before as usize, bytes);
     }
 
     /// The mark of an entry that is new.
@@ -213,7 +183,7 @@ impl Limit {
     }
 
     fn tick(&self) -> u8 {
-        let step = (self.max_bytes() / 64).max(1);
+        let step = (self.shared.max_bytes().unwrap_or(u64::MAX) / 64).max(1);
         (self.written_bytes.load(Ordering::Relaxed) / step) as u8
     }
 
@@ -221,31 +191,72 @@ impl Limit {
         self.hasher.key(&self.random.fetch_add(1, Ordering::Relaxed).to_le_bytes())
     }
 
-    /// The entry of a shard that should go first, if the policy lets any go.
-    pub(super) fn victim(&self, shard: &mut Shard) -> Option<Place> {
+    /// Looks at some of a shard's entries, chosen by `seed`: which should go first, if any may go. The
+    /// same seed finds the same one again while the shard stays as it is.
+    pub(super) fn worst(&self, shard: &Shard, seed: u64) -> Sample {
         let policy = self.shared.policy();
-        let mut sampled: Vec<Place> = Vec::new();
-        for _ in 0..SAMPLED_GROUPS {
-            sampled.extend(shard.table().places_sampled(self.random() as u32));
-        }
-        if policy.only_volatile() {
-            sampled.retain(|place| shard.entry(*place).is_some_and(|entry| entry.expires_at_ms().is_some()));
-        }
+        let places = self.sampled(shard, seed);
         let now = self.tick();
-        let victim = sampled.iter().copied().max_by_key(|place| match policy {
-            Eviction::AllKeysLru | Eviction::VolatileLru => u64::from(now.wrapping_sub(shard.access(*place))),
-            Eviction::AllKeysLfu | Eviction::VolatileLfu => u64::from(u8::MAX - shard.access(*place)),
+        let badness = |place: Place| match policy {
+            Eviction::AllKeysLru | Eviction::VolatileLru => u64::from(now.wrapping_sub(shard.access(place))),
+            Eviction::AllKeysLfu | Eviction::VolatileLfu => u64::from(u8::MAX - shard.access(place)),
             Eviction::VolatileTtl => {
-                u64::MAX - shard.entry(*place).and_then(EntryView::expires_at_ms).unwrap_or(u64::MAX)
+                u64::MAX - shard.entry(place).and_then(EntryView::expires_at_ms).unwrap_or(u64::MAX)
             }
             Eviction::None | Eviction::AllKeysRandom | Eviction::VolatileRandom => self.random(),
-        })?;
-        if policy.is_lfu() {
-            for spared in sampled.iter().filter(|place| **place != victim) {
-                let count = shard.access(*spared);
-                shard.set_access(*spared, count.saturating_sub(1));
-            }
-        }
-        (policy != Eviction::None).then_some(victim)
+        };
+        let worst = places.iter().map(|place| (badness(*place), *place)).max_by_key(|(badness, _)| *badness);
+        Sample { seen: places.len(), worst }
     }
+
+    /// Whether a sample of so many entries is large enough to take the worst of it.
+    pub(super) fn is_enough(&self, seen: usize) -> bool {
+        let any = matches!(self.shared.policy(), Eviction::AllKeysRandom | Eviction::VolatileRandom);
+        seen >= if any { 1 } else { SAMPLED_ENTRIES }
+    }
+
+    /// Lets the counts of those fall that were looked at and spared.
+    pub(super) fn spare(&self, shard: &mut Shard, seed: u64, victim: Place) {
+        if !self.shared.policy().is_lfu() {
+            return;
+        }
+        for spared in self.sampled(shard, seed).into_iter().filter(|place| *place != victim) {
+            let count = shard.access(spared);
+            shard.set_access(spared, count.saturating_sub(1));
+        }
+    }
+
+    /// The places of a few groups; of all, if those have none that may go while the shard has.
+    fn sampled(&self, shard: &Shard, seed: u64) -> Vec<Place> {
+        let volatile = self.shared.policy().only_volatile();
+        if shard.len() == 0 || (volatile && shard.expiring() == 0) {
+            return Vec::new();
+        }
+        let may_go = |place: &Place| {
+            !volatile || shard.entry(*place).is_some_and(|entry| entry.expires_at_ms().is_some())
+        };
+        let groups = shard.table().table_bytes() / GROUP_BYTES;
+        let few: [usize; SAMPLED_GROUPS] = std::array::from_fn(|nth| {
+            (seed as usize % groups + nth * (groups / SAMPLED_GROUPS).max(1)) % groups
+        });
+        let in_group = |group: usize| {
+            let position = ((group as u64) << 32).div_ceil(groups as u64) as u32;
+            shard.table().places_sampled(position).filter(may_go)
+        };
+        let sampled: Vec<_> = few.into_iter().take(groups).flat_map(in_group).collect();
+        if sampled.is_empty() { (0..groups).flat_map(in_group).collect() } else { sampled }
+    }
+}
+
+/// What was found in one shard.
+pub(super) struct Sample {
+    /// Entries looked at that may go.
+    pub(super) seen: usize,
+    /// The one that should go first, and how much so, to be compared across shards.
+    pub(super) worst: Option<(u64, Place)>,
+}
+
+/// The error for what needs memory when nothing gives way.
+pub(crate) fn out_of_memory() -> Error {
+    Error::new(ErrorKind::OutOfMemory, "command not allowed when used memory > 'maxmemory'.")
 }

@@ -5,6 +5,8 @@
 //! is there at once, except a write for which the log has no room, a save, and the first page of an
 //! ordered scan. `docs/decisions/0004-memory-engine.md` tells what was measured.
 
+#[cfg(test)]
+mod accounting;
 mod background;
 mod cursor;
 mod deadlines;
@@ -12,6 +14,7 @@ mod entry;
 mod eviction;
 mod index;
 mod keyspace;
+mod memory_limit;
 mod read;
 mod shard;
 mod snapshot;
@@ -44,7 +47,9 @@ use crate::{
     files::Files,
     oplog::{Log, LogOptions, Recovery},
 };
-pub use eviction::{Eviction, MemoryLimit};
+pub use eviction::Eviction;
+pub(crate) use eviction::out_of_memory;
+pub use memory_limit::{BufferShare, MemoryLimit};
 
 /// What can be chosen about a memory engine.
 #[derive(Clone, Debug)]
@@ -83,7 +88,7 @@ impl MemoryEngine {
     /// The same with a clock of the caller's.
     pub fn volatile_at(options: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let store = Store::new(options, random_hasher()?, random_word()?);
-        Self::start(store, clock, options)
+        Self::start(store, clock, options, 0)
     }
 
     /// A store whose log and snapshots are kept in `directory`, as they were left there.
@@ -99,13 +104,21 @@ impl MemoryEngine {
         })?;
         store.store_id = recovery.store_id;
         store.log = Some(log);
-        Ok((Self::start(store, clock, options)?, recovery))
+        Ok((Self::start(store, clock, options, recovery.latest_time_ms)?, recovery))
     }
 
-    fn start(store: Store, clock: Arc<dyn Clock>, options: &MemoryOptions) -> Result<Arc<Self>> {
+    fn start(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        options: &MemoryOptions,
+        time_floor_ms: u64,
+    ) -> Result<Arc<Self>> {
         let store = Arc::new(store);
-        let schedule =
-            Schedule { log_bytes: options.snapshot_log_bytes, interval: options.snapshot_interval };
+        let schedule = Schedule {
+            time_floor_ms,
+            log_bytes: options.snapshot_log_bytes,
+            interval: options.snapshot_interval,
+        };
         let background = Background::start(store.clone(), clock, schedule)?;
         Ok(Arc::new(Self { store, background, closed: AtomicBool::new(false) }))
     }

@@ -53,7 +53,12 @@ impl Shard {
 
     /// Bytes of entries, table and deadlines.
     pub(super) fn bytes(&self) -> usize {
-        self.entry_bytes + self.table.table_bytes() + self.deadlines.bytes()
+        self.entry_bytes + self.side_bytes()
+    }
+
+    /// Bytes of table and deadlines.
+    pub(super) fn side_bytes(&self) -> usize {
+        self.table.table_bytes() + self.deadlines.bytes()
     }
 
     /// The time from which on [`Self::next_expired`] may answer, if it is another than last told.
@@ -186,6 +191,8 @@ impl Shard {
         self.table.shrink(hasher);
         if self.expiring == 0 {
             self.deadlines = Deadlines::default();
+        } else {
+            self.deadlines.shrink();
         }
         self.removed = self.removed.max(version);
     }
@@ -217,7 +224,12 @@ impl Shard {
     #[inline]
     fn expiry_changed(&mut self, before: Option<u64>, after: Option<u64>, position: u32, hasher: &Hasher) {
         self.expiring = self.expiring + u32::from(after.is_some()) - u32::from(before.is_some());
-        let Some(expires_at_ms) = after else { return };
+        let Some(expires_at_ms) = after else {
+            if self.expiring == 0 {
+                self.deadlines = Deadlines::default();
+            }
+            return;
+        };
         if before != after {
             self.deadlines.push(expires_at_ms, position);
             if self.deadlines.is_stale(self.expiring as usize) {

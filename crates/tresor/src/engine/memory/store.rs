@@ -10,10 +10,11 @@ use std::sync::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use super::{
     MemoryOptions,
-    eviction::Limit,
+    eviction::{Limit, out_of_memory},
     keyspace::{Keyspace, SHARDS, Target, shard_of},
     shard::{Name, Shard},
     step::Step,
@@ -27,6 +28,9 @@ use crate::{
 
 /// Numbers that a shard of a volatile store takes at a time.
 const NUMBERS: u64 = 32;
+
+/// Shards in which eviction looks for a full sample where they hold little.
+const SAMPLED_SHARDS: usize = 256;
 
 /// The table from logical database to physical keyspace.
 pub(super) type Mapping = [u8; DATABASES as usize];
@@ -194,6 +198,10 @@ impl Store {
             hasher: &self.hasher,
         };
         let before = shard.bytes();
+        if let (Some(place), false) = (place, matches!(step, Step::Delete)) {
+            // Writing is using; an entry written over keeps its mark.
+            self.limit.touch(shard, place);
+        }
         keyspace.apply(target, shard, step, version);
         self.limit.count(before, shard.bytes());
     }
@@ -229,38 +237,59 @@ impl Store {
 
     #[cold]
     fn evict(&self, now_ms: u64) -> Result<(), Refused> {
-        let mut misses = 0;
         while self.limit.is_exceeded() {
-            if self.evict_one(now_ms)? {
-                misses = 0;
-                continue;
-            }
-            misses += 1;
-            if misses > SHARDS {
-                return Err(Refused::Failed(Error::new(
-                    ErrorKind::OutOfMemory,
-                    "command not allowed when used memory > 'maxmemory'.",
-                )));
+            if !self.limit.evicts() || !self.evict_one(now_ms)? {
+                return Err(Refused::Failed(out_of_memory()));
             }
         }
         Ok(())
     }
 
-    /// Evicts the worst entry of a sample; false where the sample had none that may go.
+    /// Evicts the worst entry of a sample; false when there is none at all that may go.
     fn evict_one(&self, now_ms: u64) -> Result<bool, Refused> {
-        let present = self.all().count() as u64;
-        let random = self.limit.random();
-        let Some((physical, keyspace)) =
-            self.all().nth((random >> 32).checked_rem(present).unwrap_or(0) as usize)
-        else {
-            return Ok(false);
-        };
-        let number = random as usize % SHARDS;
-        let mut shard = keyspace.lock(number);
-        let Some(victim) = self.limit.victim(&mut shard) else { return Ok(false) };
-        self.remove((physical, number), &mut shard, victim, now_ms)?;
-        self.evicted.fetch_add(1, Ordering::Relaxed);
+        let seed = self.limit.random();
+        let Some((physical, number)) = self.find_victim(seed) else { return Ok(false) };
+        let mut shard = self.keyspace(physical).lock(number);
+        if let Some((_, victim)) = self.limit.worst(&shard, seed).worst {
+            self.limit.spare(&mut shard, seed, victim);
+            self.remove((physical, number), &mut shard, victim, now_ms)?;
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(true)
+    }
+
+    /// The shard with the worst entry of a sample. Walks from shard to shard until the sample is large
+    /// enough, and past [`SAMPLED_SHARDS`] only while it has nothing; never locks two at a time.
+    fn find_victim(&self, seed: u64) -> Option<(u8, usize)> {
+        let mut keyspaces: SmallVec<[(u8, &Keyspace); 4]> = self.all().collect();
+        let first = seed as usize % keyspaces.len().max(1);
+        keyspaces.rotate_left(first);
+        let (mut seen, mut worst) = (0, None);
+        for step in 0..SHARDS {
+            let number = ((seed >> 32) as usize + step) % SHARDS;
+            for (physical, keyspace) in keyspaces.iter().copied() {
+                let shard = keyspace.lock(number);
+                if shard.len() == 0 {
+                    continue;
+                }
+                let sample = self.limit.worst(&shard, seed);
+                seen += sample.seen;
+                if let Some((badness, _)) = sample.worst
+                    && worst.is_none_or(|(other, _)| badness > other)
+                {
+                    worst = Some((badness, (physical, number)));
+                }
+            }
+            if self.limit.is_enough(seen) || (step >= SAMPLED_SHARDS && worst.is_some()) {
+                break;
+            }
+        }
+        worst.map(|(_, place)| place)
+    }
+
+    /// Counts the bytes of the indexes, which change by themselves.
+    pub(super) fn count_indexes(&self) {
+        self.limit.count_indexes(self.all().map(|(_, keyspace)| keyspace.index.bytes()).sum());
     }
 
     /// Waits until the log may have room, or says why there will be none.
@@ -280,6 +309,18 @@ impl Store {
 
     pub(super) fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Whoever shares the limit goes on without this store's data.
+        for (_, keyspace) in self.all() {
+            for number in 0..SHARDS {
+                self.limit.count(keyspace.lock(number).bytes(), 0);
+            }
+        }
+        self.limit.count_indexes(0);
     }
 }
 

@@ -184,8 +184,15 @@ enum Planned<'a> {
 type Guards<'s> = Vec<((u8, usize), MutexGuard<'s, Shard>)>;
 
 fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
-    if changes.iter().any(|change| matches!(change, Change::Put { .. } | Change::Patch { .. })) {
-        store.make_room(now_ms)?;
+    let growing = changes.iter().filter(|change| matches!(change, Change::Put { .. } | Change::Patch { .. }));
+    let deleting = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
+    let (growing, deleting) = (growing.count(), deleting.count());
+    if growing > 0
+        && let Err(refused) = store.make_room(now_ms)
+        // A batch that moves entries frees what it needs.
+        && growing > deleting
+    {
+        return Err(refused);
     }
     store.check_open().map_err(Refused::Failed)?;
     let mut guards = lock_all(store, changes);
