@@ -29,13 +29,14 @@ pub(crate) struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// Answers when everything up to `upto` is durable.
+    /// Answers when everything up to `upto` is durable; `waits` is called before each wait.
     #[inline]
-    pub(crate) async fn durable(&self, engine: &dyn Engine, upto: Sequence) -> Result<()> {
+    pub(crate) async fn durable(&self, engine: &dyn Engine, upto: Sequence, waits: impl Fn()) -> Result<()> {
         loop {
             if let Eventual::Now(result) = engine.durable(upto) {
                 return result;
             }
+            waits();
             self.wanted.set(self.wanted.get().max(upto));
             if self.led.get() {
                 self.follow().await;

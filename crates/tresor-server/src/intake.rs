@@ -13,6 +13,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::{
+    buffers::InputBuffer,
     limits::POOLED_BUFFER_BYTES,
     link::{Closed, Link},
     worker::Doing,
@@ -21,7 +22,7 @@ use crate::{
 /// What was read, with what was left of the read before.
 pub(crate) enum Input {
     /// In a buffer of the worker.
-    Pooled { buffer: Box<[u8]>, length: usize },
+    Pooled { buffer: InputBuffer, length: usize },
     /// In the connection's own: a request that is too long for the worker's.
     Own(Vec<u8>),
 }
@@ -99,6 +100,7 @@ impl Intake {
             if self.rest.len() == self.rest.capacity() {
                 let missing = self.target - self.rest.len();
                 self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
+                link.client.set_input_bytes(self.rest.capacity());
             }
             let read = ready!(pin!(link.stream.read_buf(&mut self.rest)).poll(context))?;
             if read == 0 {
@@ -117,10 +119,10 @@ impl Intake {
             Input::Pooled { buffer, length } => {
                 if consumed < length {
                     self.rest.extend_from_slice(&buffer[consumed..length]);
-                    link.client.set_buffers(self.rest.capacity(), 0);
+                    link.client.set_input_bytes(self.rest.capacity());
                 } else if self.rest.capacity() > 0 {
                     self.rest = Vec::new();
-                    link.client.set_buffers(0, 0);
+                    link.client.set_input_bytes(0);
                 }
                 link.seat.worker.buffers.give_input(buffer);
             }
@@ -128,7 +130,7 @@ impl Intake {
                 bytes.drain(..consumed);
                 bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
                 self.rest = bytes;
-                link.client.set_buffers(self.rest.capacity(), 0);
+                link.client.set_input_bytes(self.rest.capacity());
             }
         }
     }

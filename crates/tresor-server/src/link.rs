@@ -78,8 +78,9 @@ impl Held {
     /// Replaces all of them by the error that keeps them from being true.
     #[cold]
     fn retract(&mut self, error: &Error) {
+        let wanted = self.replies.saturating_sub(self.output().take_withheld());
         self.output().clear(0);
-        for _ in 0..self.replies {
+        for _ in 0..wanted {
             self.reply.error(error);
         }
     }
@@ -111,8 +112,10 @@ impl Link {
             return Err(Closed::Refused);
         }
         if !held.output().is_empty() {
-            let worker = &self.seat.worker;
-            let durable = worker.group_commit.durable(&**worker.database.engine(), highest).await;
+            let (worker, waiting_bytes) = (&self.seat.worker, held.output().len());
+            let waits = || self.client.set_output_bytes(waiting_bytes);
+            let durable = worker.group_commit.durable(&**worker.database.engine(), highest, waits).await;
+            self.client.set_output_bytes(0);
             if let Err(error) = durable {
                 held.retract(&error);
                 if error.kind() == ErrorKind::Poisoned {
@@ -124,6 +127,7 @@ impl Link {
             held.output().clear(usize::MAX);
         }
         held.replies = 0;
+        held.output().take_withheld();
         Ok(())
     }
 
@@ -173,7 +177,7 @@ impl Link {
     async fn writable(&self, waiting_bytes: usize) -> io::Result<()> {
         let Seat { presence, worker, .. } = &self.seat;
         presence.doing(Doing::Sending);
-        self.client.set_buffers(0, waiting_bytes);
+        self.client.set_output_bytes(waiting_bytes);
         let result = poll_fn(|context| {
             if presence.cut() || self.client.is_killed() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -182,7 +186,7 @@ impl Link {
         })
         .await;
         presence.doing(Doing::Executing);
-        self.client.set_buffers(0, 0);
+        self.client.set_output_bytes(0);
         worker.saw(presence);
         result
     }

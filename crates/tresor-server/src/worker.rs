@@ -176,6 +176,7 @@ impl Worker {
     fn sweep(&self) {
         let now = self.sweeps.get().wrapping_add(1);
         self.sweeps.set(now);
+        self.buffers.count_outputs();
         let timeout = Duration::from_secs(self.database.settings().idle_timeout_s.load(Ordering::Relaxed));
         if timeout.is_zero() {
             return;
@@ -305,12 +306,12 @@ fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: 
     let grace = options.shutdown_grace;
     let worker = Rc::new(Worker {
         number,
+        buffers: Buffers::new(options.database.memory_limit()),
         database: options.database,
         limits_before_authentication: options.limits.before_authentication(),
         limits: options.limits,
         http: options.http,
         stopper: options.stopper,
-        buffers: Buffers::default(),
         group_commit: GroupCommit::default(),
         sweeps: Cell::new(0),
         connections: RefCell::default(),

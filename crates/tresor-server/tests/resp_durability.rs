@@ -58,6 +58,21 @@ fn a_broken_disk_is_told_to_everyone_and_ends_the_server() {
 }
 
 #[test]
+fn a_broken_disk_is_not_told_for_replies_that_are_not_wanted() {
+    let (disk, server) = start();
+    let mut writer = client(&server);
+    let words: [&[&str]; 5] =
+        [&["SET", "k", "v"], &["CLIENT", "REPLY", "OFF"], &["SET", "k", "w"], &["GET", "k"], &["GET", "k"]];
+    writer.send(&words.map(encode).concat()).unwrap();
+    wait_until("the writer to wait", || disk.waits() >= 1);
+    disk.break_down();
+    let told = writer.until_closed().unwrap();
+    let errors = told.iter().filter(|byte| **byte == b'-').count();
+    assert_eq!(errors, 1, "{}", String::from_utf8_lossy(&told));
+    server.shutdown();
+}
+
+#[test]
 fn shutting_down_waits_for_the_disk() {
     let (disk, server) = start();
     let mut writer = client(&server);

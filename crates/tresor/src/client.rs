@@ -16,7 +16,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::command::{CATALOG, CommandId};
+use crate::{
+    command::{CATALOG, CommandId},
+    engine::memory::{BufferShare, MemoryLimit},
+};
 
 /// One connected client, shared by its session and by those who look at it.
 pub struct Client {
@@ -32,8 +35,8 @@ pub struct Client {
     /// The task that waits to be told that it is closed.
     waker: Mutex<Option<Waker>>,
     labels: Mutex<Labels>,
-    input_bytes: AtomicU64,
-    output_bytes: AtomicU64,
+    input: BufferShare,
+    output: BufferShare,
 }
 
 /// What a client is called.
@@ -52,7 +55,7 @@ pub struct Labels {
 }
 
 impl Client {
-    fn new(id: u64, now_ms: u64) -> Self {
+    fn new(id: u64, now_ms: u64, limit: &Arc<MemoryLimit>) -> Self {
         Self {
             id,
             connected_ms: now_ms,
@@ -65,8 +68,8 @@ impl Client {
             killed: AtomicBool::new(false),
             waker: Mutex::default(),
             labels: Mutex::default(),
-            input_bytes: AtomicU64::new(0),
-            output_bytes: AtomicU64::new(0),
+            input: BufferShare::new(limit.clone()),
+            output: BufferShare::new(limit.clone()),
         }
     }
 
@@ -80,16 +83,21 @@ impl Client {
         self.labels.lock().clone()
     }
 
-    /// Notes the bytes in its buffers, for CLIENT LIST and INFO. For the connection, once a batch.
+    /// Notes the bytes of input that wait in a buffer of its own: counted against the memory limit.
     #[inline]
-    pub fn set_buffers(&self, input_bytes: usize, output_bytes: usize) {
-        self.input_bytes.store(input_bytes as u64, Relaxed);
-        self.output_bytes.store(output_bytes as u64, Relaxed);
+    pub fn set_input_bytes(&self, bytes: usize) {
+        self.input.set(bytes);
+    }
+
+    /// Notes the bytes of output that wait for the disk or for the client: counted likewise.
+    #[inline]
+    pub fn set_output_bytes(&self, bytes: usize) {
+        self.output.set(bytes);
     }
 
     /// Bytes of input and of output that wait in its buffers.
     pub fn buffers(&self) -> (u64, u64) {
-        (self.input_bytes.load(Relaxed), self.output_bytes.load(Relaxed))
+        (self.input.bytes(), self.output.bytes())
     }
 
     /// Ready once another client has closed this one. One task may wait at a time: the last that asked.
@@ -207,8 +215,8 @@ pub(crate) enum Paused {
 }
 
 impl Clients {
-    pub(crate) fn create(&self, now_ms: u64) -> Arc<Client> {
-        Arc::new(Client::new(self.latest_id.fetch_add(1, Relaxed) + 1, now_ms))
+    pub(crate) fn create(&self, now_ms: u64, limit: &Arc<MemoryLimit>) -> Arc<Client> {
+        Arc::new(Client::new(self.latest_id.fetch_add(1, Relaxed) + 1, now_ms, limit))
     }
 
     pub(crate) fn add(&self, client: &Arc<Client>) {

@@ -15,7 +15,7 @@ use crate::{
     database::Core,
     engine::{
         Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page, Scan,
-        Sequence,
+        Sequence, memory::out_of_memory,
     },
     error::{Error, ErrorKind, Result},
     reply::{Mark, ReplyWriter},
@@ -108,7 +108,7 @@ impl Session {
     /// The client as others see it.
     pub fn client(&self) -> &Arc<Client> {
         self.client.get_or_init(|| {
-            let client = self.core.clients.create(self.core.time.now_ms());
+            let client = self.core.clients.create(self.core.time.now_ms(), &self.core.memory_limit);
             client.note_database(self.selected);
             client
         })
@@ -226,7 +226,9 @@ impl Session {
     pub async fn execute(&mut self, command: Command<'_>, reply: &mut ReplyWriter) {
         let mark = reply.mark();
         self.begin_command(command.row.id, 1);
-        let result = if command.row.has(Flag::AllGates) {
+        let result = if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
+            Err(out_of_memory())
+        } else if command.row.has(Flag::AllGates) {
             self.execute_alone(command, reply).await
         } else {
             dispatch(command.row.id, self, command.args, reply).await
@@ -255,7 +257,7 @@ impl Session {
     /// Takes a reply back that the client does not want.
     #[cold]
     fn withhold(&mut self, mark: Mark, reply: &mut ReplyWriter) {
-        reply.rewind(mark);
+        reply.withhold(mark);
         self.replies = match self.replies {
             Replies::SkipNext => Replies::Skip,
             Replies::Skip => Replies::On,

@@ -161,6 +161,7 @@ impl Connection {
             session: &mut session,
             parts,
             body: Some(body),
+            held: None,
         };
         let answer = dispatch(exchange, route, key).await;
         *self.session.borrow_mut() = Some(session);

@@ -9,7 +9,7 @@ use http::{Response, request::Parts};
 use hyper::body::Incoming;
 use tresor::{
     Database, Error, ErrorKind,
-    engine::{Change, Expires, Guard, Kind},
+    engine::{Change, Expires, Guard, Kind, memory::BufferShare},
     session::Session,
 };
 
@@ -30,13 +30,19 @@ pub(super) struct Exchange<'a> {
     pub(super) parts: &'a Parts,
     /// The body, until it is taken to be read.
     pub(super) body: Option<Incoming>,
+    /// The memory that a long body takes, until the request is answered.
+    pub(super) held: Option<BufferShare>,
 }
 
 impl Exchange<'_> {
     /// Reads the body, which may have `max_bytes`; nothing the second time.
     pub(super) async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Problem> {
         match self.body.take() {
-            Some(body) => read_body(body, max_bytes, &self.shared.limits).await,
+            Some(body) => {
+                let share = || BufferShare::new(self.database.memory_limit().clone());
+                let limits = &self.shared.limits;
+                read_body(body, max_bytes, limits, || self.held.get_or_insert_with(share)).await
+            }
             None => Ok(Bytes::new()),
         }
     }

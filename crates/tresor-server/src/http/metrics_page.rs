@@ -105,6 +105,11 @@ fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {
         expiring.labelled(&[("db", &database.to_string())], count);
     }
     families.gauge("tresor_data_bytes", "Memory that keys, values and tables hold.").value(status.data_bytes);
+    let limit = exchange.database.memory_limit();
+    families.gauge("tresor_buffer_bytes", "Memory that clients' buffers hold.").value(limit.buffer_bytes());
+    families
+        .gauge("tresor_max_memory_bytes", "The limit on data and buffers together; 0 for none.")
+        .value(limit.max_bytes().unwrap_or(0));
     families.counter("tresor_expired_total", "Keys removed because they expired.").value(status.expired);
     families.counter("tresor_evicted_total", "Keys evicted for want of memory.").value(status.evicted);
     families.gauge("tresor_sequence", "Number of the latest change.").value(status.sequence);

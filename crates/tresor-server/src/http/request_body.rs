@@ -9,14 +9,16 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
+use tresor::engine::memory::BufferShare;
 
 use super::{problem::Problem, shared::HttpLimits};
 
-/// Reads all of a body of at most `max_bytes`.
-pub(super) async fn read_body(
+/// Reads all of a body of at most `max_bytes`; a long one counts in the share that `held` gives.
+pub(super) async fn read_body<'s>(
     mut body: Incoming,
     max_bytes: usize,
     limits: &HttpLimits,
+    held: impl FnOnce() -> &'s mut BufferShare,
 ) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large(max_bytes));
@@ -29,7 +31,7 @@ pub(super) async fn read_body(
     if body.is_end_stream() {
         return if first.len() > max_bytes { Err(too_large(max_bytes)) } else { Ok(first) };
     }
-    read_rest(body, first, max_bytes, limits).await
+    read_rest(body, first, max_bytes, limits, held()).await
 }
 
 async fn read_rest(
@@ -37,6 +39,7 @@ async fn read_rest(
     first: Bytes,
     max_bytes: usize,
     limits: &HttpLimits,
+    held: &BufferShare,
 ) -> Result<Bytes, Problem> {
     let started = Instant::now();
     let mut whole = BytesMut::from(first);
@@ -46,7 +49,10 @@ async fn read_rest(
         }
         let deadline = started + limits.body_timeout + limits.time_for(whole.len());
         match next_piece(&mut body, deadline).await? {
-            Some(piece) => whole.extend_from_slice(&piece),
+            Some(piece) => {
+                whole.extend_from_slice(&piece);
+                held.set(whole.capacity());
+            }
             None => return Ok(whole.freeze()),
         }
     }

@@ -78,7 +78,7 @@ pub(super) async fn info(session: &mut Session, args: Args<'_>, reply: &mut Repl
     let core = session.core().clone();
     let status = core.engine.status().await?;
     session.saw(status.sequence);
-    let buffer_bytes = core.clients.all().iter().map(|client| client.buffers()).map(|(i, o)| i + o).sum();
+    let buffer_bytes = core.memory_limit.buffer_bytes();
     let facts =
         Facts { core: &core, status, now_ms: session.now_ms(), process: ProcessFigures::now(), buffer_bytes };
     let wanted = |section: &Section| {
@@ -178,7 +178,7 @@ fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("rdb_changes_since_last_save", status.sequence.saturating_sub(log.last_snapshot));
     lines.add("rdb_bgsave_in_progress", i32::from(log.snapshotting));
     lines.add("rdb_last_save_time", last_save_ms(facts.core, status) / 1000);
-    lines.add("rdb_last_bgsave_status", "ok");
+    lines.add("rdb_last_bgsave_status", if log.snapshot_failure.is_some() { "err" } else { "ok" });
     lines.add("rdb_last_bgsave_time_sec", -1);
     lines.add("rdb_current_bgsave_time_sec", -1);
     lines.add("rdb_saves", log.snapshots);

@@ -75,7 +75,7 @@ catalog! {
     ClientNoEvict "client|no-evict" 3 [Admin Dangerous] (0 0 0) "connection" "7.0.0" "ON | OFF"
         "Spares the connection when connections are closed for want of memory." "OK" => client::no_evict;
     ClientNoTouch "client|no-touch" 3 [Fast] (0 0 0) "connection" "7.2.0" "ON | OFF"
-        "Keeps the connection's reads from counting as use of a key." "OK" => client::no_touch;
+        "Notes that the connection's reads should not count as use of a key; CLIENT LIST shows it, and they still do." "OK" => client::no_touch;
     ClientPause "client|pause" -3 [Admin Dangerous] (0 0 0) "connection" "3.0.0" "timeout [WRITE | ALL]"
         "Holds back everyone's commands, or writes alone, for some milliseconds." "OK" => client::pause;
     ClientReply "client|reply" 3 [] (0 0 0) "connection" "3.2.0" "ON | OFF | SKIP"

@@ -125,6 +125,14 @@ impl ReplyWriter {
         }
     }
 
+    /// Takes back the whole reply since `mark`, because the client does not want it.
+    pub(crate) fn withhold(&mut self, mark: Mark) {
+        match self {
+            Self::Resp(writer) => writer.output_mut().withhold(mark),
+            Self::Owned(writer) => writer.rewind(mark),
+        }
+    }
+
     /// Bytes waiting to be sent (0 for owned replies), for output limits.
     pub fn pending_bytes(&self) -> usize {
         match self {

@@ -13,11 +13,20 @@ pub struct Output {
     shared_bytes: usize,
     limit: usize,
     overflowed: bool,
+    /// Replies that were taken back because the client does not want them.
+    withheld: usize,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { bytes: Vec::new(), shared: Vec::new(), shared_bytes: 0, limit: usize::MAX, overflowed: false }
+        Self {
+            bytes: Vec::new(),
+            shared: Vec::new(),
+            shared_bytes: 0,
+            limit: usize::MAX,
+            overflowed: false,
+            withheld: 0,
+        }
     }
 }
 
@@ -55,6 +64,7 @@ impl Output {
         self.shared.extend(other.shared.into_iter().map(|(at, piece)| (before + at, piece)));
         self.shared_bytes += other.shared_bytes;
         self.overflowed |= other.overflowed;
+        self.withheld += other.withheld;
     }
 
     /// The buffer to append to.
@@ -107,6 +117,17 @@ impl Output {
         }
         self.shared.clear();
         self.shared_bytes = 0;
+    }
+
+    pub(crate) fn withhold(&mut self, mark: Mark) {
+        self.rewind(mark);
+        self.withheld += 1;
+    }
+
+    /// How many replies were withheld since this was last asked.
+    #[inline]
+    pub fn take_withheld(&mut self) -> usize {
+        std::mem::take(&mut self.withheld)
     }
 
     #[inline]
