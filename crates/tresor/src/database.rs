@@ -127,7 +127,14 @@ impl Database {
         let log_options = LogOptions { durability: config.durability, ..LogOptions::default() };
         let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
         let (engine, recovery) = MemoryEngine::open(&options, seams, path, log_options)?;
-        tracing::info!(path = %path.display(), ?recovery, "the store is open");
+        tracing::info!(
+            path = %path.display(),
+            snapshot_entries = recovery.entries,
+            log_records = recovery.records,
+            torn_bytes = recovery.torn_bytes,
+            took_ms = recovery.took_ms,
+            "the store is open"
+        );
         let time = StoreTime::new(clock, recovery.latest_time_ms);
         Self::assemble(engine, config, time, options.limit)
     }
