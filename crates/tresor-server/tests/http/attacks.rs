@@ -112,6 +112,9 @@ fn mangled_requests_hurt_nobody() {
     for _ in 0..300 {
         let mut bytes = good.clone();
         for _ in 0..=random.below(4) {
+            if bytes.is_empty() {
+                break;
+            }
             let at = random.index(bytes.len());
             match random.below(4) {
                 0 => bytes[at] = random.number() as u8,
