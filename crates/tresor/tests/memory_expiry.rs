@@ -227,3 +227,16 @@ fn expired_keys_do_not_come_back_with_the_wall_clock() {
     put_one(&*engine, "late", Expires::At(START_MS + 2_000));
     wait_for_keys(&*engine, 0);
 }
+
+#[test]
+fn notes_of_what_expired_do_not_stay_behind() {
+    let (clock, engine) = manual();
+    put(&*engine, 0..5_000, START_MS + 1_000_000);
+    let before = status(&*engine).data_bytes;
+    put(&*engine, 5_000..205_000, START_MS + 1_000);
+    clock.advance(Duration::from_secs(3));
+    wait_for_keys(&*engine, 5_000);
+    // A note has 8 bytes: those of 200,000 would be 1.6 MB.
+    let kept = status(&*engine).data_bytes - before;
+    assert!(kept < 800_000, "{kept} bytes of nothing");
+}

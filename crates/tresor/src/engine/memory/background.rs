@@ -181,6 +181,9 @@ impl Shared {
             let mut shard = keyspace.lock(place.1);
             for _ in 0..REMOVALS {
                 let Some(expired) = shard.next_expired(now_ms) else {
+                    let before = shard.bytes();
+                    shard.forget_notes_taken();
+                    self.store.limit.count(before, shard.bytes());
                     keyspace.note_due(place.1, &mut shard);
                     return;
                 };

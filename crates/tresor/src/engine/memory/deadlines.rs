@@ -44,7 +44,7 @@ impl Deadlines {
         Some((first, first | SPAN))
     }
 
-    /// Gives memory back when most of it is unused. After removals.
+    /// Gives memory back when most of it is unused.
     pub(super) fn shrink(&mut self) {
         if self.0.capacity() > self.0.len() * 4 + 16 {
             self.0.shrink_to(self.0.len() * 2);

@@ -191,8 +191,6 @@ impl Shard {
         self.table.shrink(hasher);
         if self.expiring == 0 {
             self.deadlines = Deadlines::default();
-        } else {
-            self.deadlines.shrink();
         }
         self.removed = self.removed.max(version);
     }
@@ -219,6 +217,11 @@ impl Shard {
             }
         }
         None
+    }
+
+    /// Gives back the memory of notes that [`Self::next_expired`] took. Once it answers `None`.
+    pub(super) fn forget_notes_taken(&mut self) {
+        self.deadlines.shrink();
     }
 
     #[inline]
