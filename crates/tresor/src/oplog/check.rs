@@ -9,6 +9,7 @@ use super::{
     identity::{self, Identity},
     layout::{self, Listing, damaged, failed},
     reader::Loaded,
+    record::Replayed,
     snapshot_file::Input,
 };
 use crate::{
@@ -122,12 +123,12 @@ fn check_snapshot(
     let result = Input::open(files, directory, end).and_then(|input| {
         file.bytes = input.bytes();
         file.covers.0 = input.summary.start;
-        input.load(&mut |_| {
-            file.records += 1;
+        input.load(&mut |replayed| {
+            if let Replayed::Entries(entries) = replayed {
+                file.records += entries.len() as u64;
+            }
             Ok(())
         })?;
-        // The mapping came by too.
-        file.records -= 1;
         input.belongs_to(identity.map_or(input.summary.directory_id, |identity| identity.directory_id))
     });
     file.problem = result.err().map(|error| error.to_string());

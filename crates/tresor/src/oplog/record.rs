@@ -73,15 +73,15 @@ pub enum Logged<'a> {
 /// entries in any order, changes in theirs.
 #[derive(Clone, Copy, Debug)]
 pub enum Replayed<'a> {
-    /// The snapshot's table from logical to physical database.
-    Mapping([u8; DATABASES as usize]),
-    /// An entry of the snapshot, under its physical database.
-    Entry {
-        /// Its address.
-        key: KeyRef<'a>,
-        /// What it holds.
-        entry: EntryRef<'a>,
+    /// The beginning of a snapshot.
+    Snapshot {
+        /// Its table from logical to physical database.
+        mapping: [u8; DATABASES as usize],
+        /// How many entries it holds, all databases together; 0 if that is not known.
+        entries: u64,
     },
+    /// Some entries of the snapshot, under their physical databases; few enough to be looked up together.
+    Entries(&'a [(KeyRef<'a>, EntryRef<'a>)]),
     /// A change after the snapshot's start.
     Change {
         /// Its number: the version that it leaves behind.

@@ -143,11 +143,13 @@ impl Found {
 
     fn replay(&mut self, replayed: Replayed<'_>) -> Result<()> {
         match replayed {
-            Replayed::Mapping(mapping) => self.mapping = Some(mapping),
-            Replayed::Entry { key, entry } => {
-                let EntryRef { value, kind, version, expires_at_ms } = entry;
-                let value = value.bytes().to_vec();
-                self.entries.insert(address(key), Entry { value, kind, version, expires_at_ms });
+            Replayed::Snapshot { mapping, .. } => self.mapping = Some(mapping),
+            Replayed::Entries(entries) => {
+                for (key, entry) in entries {
+                    let EntryRef { value, kind, version, expires_at_ms } = *entry;
+                    let value = value.bytes().to_vec();
+                    self.entries.insert(address(*key), Entry { value, kind, version, expires_at_ms });
+                }
             }
             Replayed::Change { version, change, .. } => self.apply(version, change),
         }

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use smallvec::SmallVec;
+
 use super::{
     identity::{self, known_format},
     layout::{self, damaged, failed},
@@ -32,6 +34,8 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// What is written is synced this often, so that the last sync, which others on the disk feel, is short.
 const SYNC_BYTES: u64 = 16 * 1024 * 1024;
 const READ_BYTES: usize = 1024 * 1024;
+/// So many entries are handed out together.
+const ENTRIES_TOGETHER: usize = 16;
 
 /// What a snapshot says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +221,7 @@ impl Input {
 
     /// Hands out the mapping and every entry. Stops with an error at the first damaged block.
     pub(super) fn load(&self, replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>) -> Result<()> {
-        replay(Replayed::Mapping(self.summary.mapping))?;
+        replay(self.beginning())?;
         let mut window = Window::new(self);
         let (mut blocks, mut entries) = (0, 0);
         while window.offset() < self.entries_end {
@@ -236,7 +240,7 @@ impl Input {
         replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
     ) -> Vec<String> {
         let mut problems: Vec<String> =
-            replay(Replayed::Mapping(self.summary.mapping)).err().iter().map(ToString::to_string).collect();
+            replay(self.beginning()).err().iter().map(ToString::to_string).collect();
         let mut window = Window::new(self);
         let mut blocks = 0;
         while window.offset() < self.entries_end {
@@ -252,6 +256,10 @@ impl Input {
             }
         }
         problems
+    }
+
+    fn beginning(&self) -> Replayed<'static> {
+        Replayed::Snapshot { mapping: self.summary.mapping, entries: self.summary.entries }
     }
 
     /// How long the file is.
@@ -291,12 +299,18 @@ impl<'a> Window<'a> {
         let block = self.block(index)?;
         let entries = u32_at(block, 12);
         let mut rest = &block[BLOCK_HEADER_BYTES..];
-        for _ in 0..entries {
-            let Some((key, entry)) = record::decode_entry(&mut rest) else {
+        let mut together = SmallVec::<[_; ENTRIES_TOGETHER]>::new();
+        for left in (0..entries).rev() {
+            let Some(entry) = record::decode_entry(&mut rest) else {
                 return Err(damaged(&input.path, offset, "a block holds what is no entry"));
             };
-            replay(Replayed::Entry { key, entry })?;
+            together.push(entry);
+            if together.len() == ENTRIES_TOGETHER || left == 0 {
+                replay(Replayed::Entries(&together))?;
+                together.clear();
+            }
         }
+        drop(together);
         self.advance();
         Ok(entries.into())
     }

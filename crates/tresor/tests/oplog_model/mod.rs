@@ -45,11 +45,13 @@ fn address(key: KeyRef<'_>) -> Address {
 impl Model {
     pub(crate) fn replay(&mut self, replayed: Replayed<'_>) {
         match replayed {
-            Replayed::Mapping(mapping) => self.mapping = mapping,
-            Replayed::Entry { key, entry } => {
-                let value = entry.value.bytes().to_vec();
-                let EntryRef { kind, version, expires_at_ms, .. } = entry;
-                self.entries.insert(address(key), Entry { value, kind, version, expires_at_ms });
+            Replayed::Snapshot { mapping, .. } => self.mapping = mapping,
+            Replayed::Entries(entries) => {
+                for (key, entry) in entries {
+                    let value = entry.value.bytes().to_vec();
+                    let EntryRef { kind, version, expires_at_ms, .. } = *entry;
+                    self.entries.insert(address(*key), Entry { value, kind, version, expires_at_ms });
+                }
             }
             Replayed::Change { version, change, .. } => self.apply(version, change),
         }

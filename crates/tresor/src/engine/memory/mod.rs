@@ -14,6 +14,7 @@ mod entry;
 mod eviction;
 mod index;
 mod keyspace;
+mod loading;
 mod memory_limit;
 mod read;
 mod shard;
@@ -34,6 +35,7 @@ use std::{
 
 use self::{
     background::{Background, Schedule},
+    loading::Loading,
     store::Store,
     table::Hasher,
 };
@@ -99,9 +101,11 @@ impl MemoryEngine {
         log_options: LogOptions,
     ) -> Result<(Arc<Self>, Recovery)> {
         let mut store = Store::new(options, random_hasher()?, 0);
+        let mut loading = Loading::into(&store);
         let (log, recovery) = Log::open(files, clock.clone(), directory, log_options, &mut |replayed| {
-            snapshot::replay(&store, replayed)
+            loading.replay(replayed)
         })?;
+        loading.finish();
         store.store_id = recovery.store_id;
         store.log = Some(log);
         Ok((Self::start(store, clock, options, recovery.latest_time_ms)?, recovery))

@@ -182,6 +182,16 @@ impl Shard {
         self.put(name, Some(place), &content, 0, hasher);
     }
 
+    /// Makes room in the table for so many entries in all.
+    pub(super) fn reserve(&mut self, entries: usize, hasher: &Hasher) {
+        self.table.reserve(entries, hasher);
+    }
+
+    /// Gives back room that was made for more entries than came.
+    pub(super) fn shrink(&mut self, hasher: &Hasher) {
+        self.table.shrink(hasher);
+    }
+
     /// Removes an entry; `version` is the removal's number.
     pub(super) fn remove(&mut self, place: Place, version: Version, hasher: &Hasher) {
         if let Some(entry) = self.table.remove(place) {

@@ -7,15 +7,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    keyspace::{Keyspace, SHARDS, Target, shard_of},
-    shard::Name,
-    step::Step,
+    keyspace::{Keyspace, SHARDS},
     store::Store,
 };
 use crate::{
-    engine::{Content, KeyRef, Page, Version},
+    engine::{Content, Page},
     error::{Error, ErrorKind, Result},
-    oplog::{Logged, Replayed, SnapshotWriter},
+    oplog::SnapshotWriter,
 };
 
 /// Writes a snapshot; abandons it when `stop` is set.
@@ -63,64 +61,4 @@ pub(super) fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
         tracing::debug!(%error, "the saving thread keeps its priority");
     }
-}
-
-/// Does what the log says, while nobody else has the store.
-pub(super) fn replay(store: &Store, replayed: Replayed<'_>) -> Result<()> {
-    match replayed {
-        Replayed::Mapping(mapping) => store.set_mapping(mapping),
-        Replayed::Entry { key, entry } => {
-            let step = Step::Put {
-                value: entry.value.bytes().into(),
-                kind: entry.kind,
-                expires_at_ms: entry.expires_at_ms,
-            };
-            replay_step(store, key, &step, entry.version);
-        }
-        Replayed::Change { version, change, .. } => replay_change(store, version, change),
-    }
-    Ok(())
-}
-
-fn replay_change(store: &Store, version: Version, change: Logged<'_>) {
-    match change {
-        Logged::Put { key, kind, expires_at_ms, value } => {
-            replay_step(store, key, &Step::Put { value: value.into(), kind, expires_at_ms }, version);
-        }
-        Logged::Patch { key, offset, bytes } => {
-            replay_step(store, key, &Step::Patch { offset, bytes: bytes.into() }, version);
-        }
-        Logged::Expire { key, expires_at_ms } => {
-            replay_step(store, key, &Step::Expire(expires_at_ms), version)
-        }
-        Logged::Delete { key } => replay_step(store, key, &Step::Delete, version),
-        Logged::Clear { database } => {
-            let keyspace = store.keyspace(database);
-            for number in 0..SHARDS {
-                let mut shard = keyspace.lock(number);
-                let before = shard.bytes();
-                drop(keyspace.clear(number, &mut shard, version));
-                store.limit.count(before, shard.bytes());
-            }
-        }
-        Logged::Mapping(mapping) => store.set_mapping(mapping),
-    }
-}
-
-/// A patch or an expiry is skipped where the snapshot already has it, or something later.
-fn replay_step(store: &Store, key: KeyRef<'_>, step: &Step<'_>, version: Version) {
-    let hash = store.hasher.key(key.key);
-    let name = Name { key: key.key, member: key.member, spot: store.hasher.spot(hash, key.member) };
-    let number = shard_of(hash);
-    let keyspace = store.keyspace(key.database);
-    let mut shard = keyspace.lock(number);
-    let place = shard.find(&name);
-    let stored = place.and_then(|place| shard.entry(place)).map(|entry| entry.version());
-    if matches!(step, Step::Patch { .. } | Step::Expire(_)) && stored.is_none_or(|stored| stored >= version) {
-        return;
-    }
-    let before = shard.bytes();
-    let target = Target { number, name, place, access: store.limit.first_access(), hasher: &store.hasher };
-    keyspace.apply(target, &mut shard, step, version);
-    store.limit.count(before, shard.bytes());
 }

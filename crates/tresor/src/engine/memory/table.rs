@@ -90,6 +90,16 @@ fn larger(groups: usize) -> usize {
     ((groups + 1) / step + 1) * step - 1
 }
 
+/// The smallest such size at which so many entries leave the table less than 7/8 full.
+fn groups_for(entries: usize) -> usize {
+    let needed = (entries * 8).div_ceil(7 * SLOTS);
+    let mut groups = 1;
+    while groups < needed {
+        groups = larger(groups);
+    }
+    groups
+}
+
 /// Entries by spot.
 #[derive(Default)]
 pub(super) struct Table {
@@ -222,6 +232,14 @@ impl Table {
         let taken = group.0[usize::from(place.slot)].take(instead);
         self.full -= u32::from(taken.is_some());
         taken
+    }
+
+    /// Makes room for so many entries in all, so that it need not grow on the way there.
+    pub(super) fn reserve(&mut self, entries: usize, hasher: &Hasher) {
+        let groups = groups_for(entries);
+        if groups > self.groups.len() {
+            self.resize(groups, hasher);
+        }
     }
 
     /// Gives memory back when most of the table is empty. After removals.
