@@ -110,8 +110,13 @@ const CALLS: [(&str, Call); 17] = [
     ("entries", |store| store.entries().try_for_each(|entry| entry.map(drop))),
 ];
 
+/// One test at a time: a place that logs is set up by whoever comes first, and may miss the subscriber
+/// of a test beside it.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_call_waits_until_what_it_made_or_saw_is_durable() -> Result<()> {
+    let _alone = ALONE.lock();
     let log = Arc::new(Log::default());
     let store = Database::over(log.clone(), Config::memory())?;
     store.put("removed", 1)?;
@@ -129,6 +134,7 @@ fn a_call_waits_until_what_it_made_or_saw_is_durable() -> Result<()> {
 
 #[test]
 fn a_refused_write_waits_for_what_refused_it() -> Result<()> {
+    let _alone = ALONE.lock();
     let log = Arc::new(Log::default());
     let store = Database::over(log.clone(), Config::memory())?;
     store.put("k", 1)?;
@@ -140,6 +146,7 @@ fn a_refused_write_waits_for_what_refused_it() -> Result<()> {
 
 #[test]
 fn a_failed_fsync_is_the_answer_of_every_call() -> Result<()> {
+    let _alone = ALONE.lock();
     let log = Arc::new(Log::default());
     let store = Database::over(log.clone(), Config::memory())?;
     store.put("k", 1)?;
@@ -178,6 +185,7 @@ impl Subscriber for LoggedErrors {
 
 #[test]
 fn a_failure_to_close_is_answered_by_close_and_logged_by_drop() -> Result<()> {
+    let _alone = ALONE.lock();
     let logged = LoggedErrors::default();
     tracing::subscriber::with_default(logged.clone(), || {
         for (closes, errors) in [(true, 0), (false, 1)] {
