@@ -113,7 +113,7 @@ impl LaterEngine {
                 let applied = Applied::Whole([effect].into_iter().collect());
                 return Ok(Outcome { sequence: seen.sequence, applied });
             };
-            let outcome = self.inner.write(Batch { changes: &[change] }, now_ms).await?;
+            let outcome = self.inner.write(Batch::of(&[change]), now_ms).await?;
             if matches!(outcome.applied, Applied::Whole(_)) {
                 return Ok(outcome);
             }

@@ -127,7 +127,7 @@ impl Database {
     #[inline]
     pub(crate) fn attempt(&self, changes: &[Change<'_>]) -> Result<Outcome> {
         let _inside = Inside::enter(&self.core);
-        self.core.engine.write(Batch { changes }, self.now_ms()).wait()
+        self.core.engine.write(Batch::of(changes), self.now_ms()).wait()
     }
 
     /// Applies one change and waits until it, or the state that refused it, is durable.
@@ -160,7 +160,7 @@ impl Database {
     /// Applies changes of whole databases, with everyone else held off; not yet durable.
     pub(crate) fn alone(&self, changes: &[Change<'_>]) -> Result<Outcome> {
         let _all = block_on(self.core.gates.all());
-        self.core.engine.write(Batch { changes }, self.now_ms()).wait()
+        self.core.engine.write(Batch::of(changes), self.now_ms()).wait()
     }
 }
 

@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 
 use crate::{
     client::{Client, Paused},
-    command::{Args, Command, CommandId, Flag, Row, dispatch, lookup},
+    command::{Args, Command, CommandId, Flag, Row, dispatch, lookup_after},
     database::Core,
     engine::{
-        Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page, Scan,
-        Sequence, memory::out_of_memory,
+        Applied, Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page,
+        Scan, Sequence, memory::out_of_memory,
     },
     error::{Error, ErrorKind, Result},
     reply::{Mark, ReplyWriter},
@@ -194,7 +194,7 @@ impl Session {
 
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
     pub fn prepare<'a>(&self, args: Args<'a>) -> Result<Command<'a>> {
-        let mut row = lookup(args[0]).ok_or_else(|| unknown_command(args))?;
+        let mut row = lookup_after(self.run.id, args[0]).ok_or_else(|| unknown_command(args))?;
         if row.has(Flag::Container)
             && let Some(word) = args.get(1)
         {
@@ -514,9 +514,17 @@ impl Session {
     /// [`value_bytes`](Self::value_bytes) first. A failed guard is no error but in the outcome.
     #[inline]
     pub async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
-        let outcome = self.core.engine.write(Batch { changes }, self.now_ms).await?;
+        let outcome = self.core.engine.write(Batch::of(changes), self.now_ms).await?;
         self.saw(outcome.sequence);
         Ok(outcome)
+    }
+
+    /// The same for changes of whose effects nothing is wanted: whether they were applied.
+    #[inline]
+    pub(crate) async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
+        let outcome = self.core.engine.write(Batch::blind(changes), self.now_ms).await?;
+        self.saw(outcome.sequence);
+        Ok(matches!(outcome.applied, Applied::Whole(_)))
     }
 
     /// Reads, edits and writes one key as one step; an error of `edit` leaves the entry as it is.

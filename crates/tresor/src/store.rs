@@ -242,13 +242,12 @@ impl Database {
     /// How many keys there are. Taken from the engine's count where no key has an expiry; where some
     /// have, keys are counted one by one, because an expired one may not be removed yet.
     pub fn len(&self) -> Result<u64> {
-        let status = self.status()?;
-        let number = usize::from(self.number);
-        if status.expiring[number] > 0 {
+        let count = self.core.engine.count(self.number).wait()?;
+        if count.unsure > 0 {
             return self.count(Scan::all(self.number, Order::Any, Content::Keys, COUNTED_PAGE));
         }
-        self.durable(status.sequence)?;
-        Ok(status.keys[number])
+        self.durable(count.sequence)?;
+        Ok(count.keys)
     }
 
     pub(crate) fn count(&self, mut scan: Scan<'_>) -> Result<u64> {

@@ -47,7 +47,7 @@ impl Store {
     }
 
     fn write(&self, change: Change<'_>) -> Result<()> {
-        self.engine.write(Batch { changes: &[change] }, SystemClock::new().now_ms()).wait().map(drop)
+        self.engine.write(Batch::of(&[change]), SystemClock::new().now_ms()).wait().map(drop)
     }
 
     fn get(&self, key: &str) -> bool {
@@ -231,8 +231,8 @@ fn without_eviction_only_what_needs_memory_is_refused() {
         expires: Expires::Never,
     };
     let changes = [Change::Delete { key, guard }, to];
-    store.engine.write(Batch { changes: &changes }, 1).wait().unwrap();
-    assert!(is_refused(store.engine.write(Batch { changes: &changes[1..] }, 1).wait().map(drop)));
+    store.engine.write(Batch::of(&changes), 1).wait().unwrap();
+    assert!(is_refused(store.engine.write(Batch::of(&changes[1..]), 1).wait().map(drop)));
     for number in 1..10 {
         store
             .write(Change::Delete { key: KeyRef::new(0, format!("key:{number}").as_bytes()), guard })

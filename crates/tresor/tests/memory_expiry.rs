@@ -37,7 +37,7 @@ fn put(engine: &dyn Engine, numbers: std::ops::Range<u32>, first_ms: u64) {
             kind: Kind::Raw,
             expires: Expires::At(first_ms + u64::from(number % 1000)),
         };
-        engine.write(Batch { changes: &[change] }, START_MS).wait().expect("memory takes a put");
+        engine.write(Batch::of(&[change]), START_MS).wait().expect("memory takes a put");
     }
 }
 
@@ -76,7 +76,7 @@ fn expire(engine: &dyn Engine, key: &str, expires_at_ms: Option<u64>) {
 }
 
 fn write(engine: &dyn Engine, change: Change<'_>) {
-    engine.write(Batch { changes: &[change] }, START_MS).wait().expect("memory takes a change");
+    engine.write(Batch::of(&[change]), START_MS).wait().expect("memory takes a change");
 }
 
 fn manual() -> (Arc<ManualClock>, Arc<MemoryEngine>) {

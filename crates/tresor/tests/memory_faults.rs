@@ -271,7 +271,7 @@ fn a_full_disk_refuses_writes_answers_reads_and_is_over_by_itself() {
     let error = [100, 0].map(|size| (0..).find_map(|_| put(&*engine, b"filler", &vec![7; size]).err()));
     let error = error.into_iter().flatten().next_back().unwrap();
     let clear = [Change::Clear { database: 3 }];
-    while engine.write(Batch { changes: &clear }, NOW_MS).wait().is_ok() {}
+    while engine.write(Batch::of(&clear), NOW_MS).wait().is_ok() {}
     assert_eq!(error.kind(), ErrorKind::DiskFull);
     assert!(error.message().contains("/store"), "{error}");
     let before = dump(&*engine);
@@ -337,7 +337,7 @@ fn after_a_failed_sync_every_call_of_the_library_is_poisoned() {
 
 fn clear_all(engine: &dyn Engine) -> Result<()> {
     let changes: Vec<Change<'_>> = (0..4).map(|database| Change::Clear { database }).collect();
-    engine.write(Batch { changes: &changes }, NOW_MS).wait().map(drop)
+    engine.write(Batch::of(&changes), NOW_MS).wait().map(drop)
 }
 
 #[test]
@@ -349,13 +349,13 @@ fn an_expiry_that_is_lifted_at_an_earlier_time_than_a_snapshots_is_not_lost() {
     let key = KeyRef::new(0, b"session");
     let soon = Change::Expire { key, guard: Guard::Present, expires_at_ms: Some(now_ms + 10) };
     put(&*engine, b"session", b"value").unwrap();
-    engine.write(Batch { changes: &[soon] }, now_ms).wait().unwrap();
+    engine.write(Batch::of(&[soon]), now_ms).wait().unwrap();
     // The wall clock alone is set: the sweep runs by it too, but finds nothing before the next line
     // or removes the entry, and then there is nothing to lift.
     clock.set_wall_ms(now_ms + 10);
     engine.save().wait().unwrap();
     let lifted = Change::Expire { key, guard: Guard::Present, expires_at_ms: None };
-    let outcome = engine.write(Batch { changes: &[lifted] }, now_ms + 9).wait().unwrap();
+    let outcome = engine.write(Batch::of(&[lifted]), now_ms + 9).wait().unwrap();
     engine.durable(outcome.sequence).wait().unwrap();
     let expected = dump(&*engine);
     assert_eq!(dump(&*open(&files.reboot(Survives::Synced)).unwrap().0), expected);

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) enum Protocol {
     Resp,
     Http,
+    /// Answers of so many bytes, whatever they say: not to be slow oneself over a very large one.
+    Bytes(usize),
 }
 
 /// When a lane sends.
@@ -65,6 +67,7 @@ pub(super) struct Lane {
 enum Framing {
     Resp(resp::Decoder),
     Http,
+    Bytes { length: usize, seen: usize },
 }
 
 /// What a drive showed.
@@ -95,6 +98,7 @@ impl Lane {
         let framing = match protocol {
             Protocol::Resp => Framing::Resp(resp::Decoder::default()),
             Protocol::Http => Framing::Http,
+            Protocol::Bytes(length) => Framing::Bytes { length, seen: 0 },
         };
         Ok(Self {
             stream,
@@ -198,6 +202,15 @@ impl Framing {
         match self {
             Self::Resp(decoder) => decoder.step(input),
             Self::Http => Ok(http::answer_length(input)?.map(|length| (length, true))),
+            Self::Bytes { length, seen } => {
+                let taken = input.len().min(*length - *seen);
+                *seen += taken;
+                let ends = *seen == *length;
+                if ends {
+                    *seen = 0;
+                }
+                Ok((taken > 0).then_some((taken, ends)))
+            }
         }
     }
 }

@@ -97,6 +97,8 @@ pub fn status_counts_keys(make: &Make<'_>) {
     }
     subject.one(delete(key(&[0])));
     subject.one(delete(key(&[34])));
+    assert_eq!((subject.count(0), subject.count(1)), (33, 0));
+    // What was just counted, the figures have.
     let status = subject.engine.status().wait().expect("a status");
     assert_eq!((status.keys[0], status.expiring[0]), (33, 14));
     assert_eq!(status.keys[1..], [0; 15]);
@@ -108,7 +110,7 @@ pub fn a_closed_engine_is_unavailable(make: &Make<'_>) {
     subject.put(key(b"k"), b"v");
     subject.engine.close().wait().expect("closing works");
     let changes = [put(key(b"k"), b"w")];
-    let batch = tresor::engine::Batch { changes: &changes };
+    let batch = tresor::engine::Batch::of(&changes);
     let error = subject.engine.write(batch, subject.now_ms()).wait().expect_err("closed");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let error = subject.engine.read(&[key(b"k")], Isolation::Each, subject.now_ms(), &mut |_, _| {}).wait();

@@ -309,7 +309,7 @@ impl Pair {
             .zip(&before)
             .map(|(planned, entry)| planned.change(entry.as_ref(), now_ms))
             .collect();
-        match engine.write(Batch { changes: &changes }, now_ms).wait().expect("a write works").applied {
+        match engine.write(Batch::of(&changes), now_ms).wait().expect("a write works").applied {
             Applied::Refused { index, .. } => {
                 assert!(changes[index].guard() != Guard::None, "a change without a guard was refused");
                 None

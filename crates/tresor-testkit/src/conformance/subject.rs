@@ -90,7 +90,12 @@ impl Subject {
 
     /// Writes a batch.
     pub fn write(&self, changes: &[Change<'_>]) -> Outcome {
-        self.engine.write(Batch { changes }, self.now_ms()).wait().expect("a write works")
+        self.engine.write(Batch::of(changes), self.now_ms()).wait().expect("a write works")
+    }
+
+    /// How many keys a database has.
+    pub fn count(&self, database: u8) -> u64 {
+        self.engine.count(database).wait().expect("a count").keys
     }
 
     /// Writes a batch whose guards hold.

@@ -197,6 +197,14 @@ pub fn lookup(name: &[u8]) -> Option<&'static Row> {
     find(name).filter(|row| !row.has(Flag::Subcommand))
 }
 
+/// The same, by a client whose command before was `before`: mostly it is the same command again.
+#[inline]
+pub(crate) fn lookup_after(before: CommandId, name: &[u8]) -> Option<&'static Row> {
+    let row = &CATALOG[before as usize];
+    let same = !row.has(Flag::Subcommand) && row.name.as_bytes().eq_ignore_ascii_case(name);
+    if same { Some(row) } else { lookup(name) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{CATALOG, Flag, LONGEST_NAME, lookup};

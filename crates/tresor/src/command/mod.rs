@@ -22,6 +22,7 @@ mod set_options;
 mod string;
 mod transfer;
 
+pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
 pub use manual::markdown;
 pub(crate) use rows::dispatch;

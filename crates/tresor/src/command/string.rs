@@ -15,7 +15,7 @@ use super::{
     wrong_arity,
 };
 use crate::{
-    engine::{Applied, Change, Edited, Expires, Guard, KeyRef, Kind},
+    engine::{Change, Edited, Expires, Guard, KeyRef, Kind},
     error::Result,
     reply::ReplyWriter,
     session::Session,
@@ -35,7 +35,7 @@ pub(super) async fn set(session: &mut Session, args: Args<'_>, reply: &mut Reply
         return set_with_options(session, args, reply).await;
     }
     let change = put(session, args[1], args[2], Guard::None)?;
-    session.write(&[change]).await?;
+    session.write_blind(&[change]).await?;
     reply.ok();
     Ok(())
 }
@@ -89,7 +89,7 @@ async fn write_new(
         Some(expires) => Change::Put { key, guard, value, kind: Kind::Raw, expires },
         None => Change::Delete { key, guard },
     };
-    Ok(matches!(session.write(&[change]).await?.applied, Applied::Whole(_)))
+    session.write_blind(&[change]).await
 }
 
 async fn set_after_looking(
@@ -120,7 +120,7 @@ async fn set_after_looking(
 
 pub(super) async fn setnx(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let change = put(session, args[1], args[2], Guard::Absent)?;
-    let written = matches!(session.write(&[change]).await?.applied, Applied::Whole(_));
+    let written = session.write_blind(&[change]).await?;
     reply.integer(i64::from(written));
     Ok(())
 }
@@ -228,14 +228,14 @@ fn puts<'a>(session: &Session, args: Args<'a>, guard: Guard) -> Result<SmallVec<
 
 pub(super) async fn mset(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let changes = puts(session, args, Guard::None)?;
-    session.write(&changes).await?;
+    session.write_blind(&changes).await?;
     reply.ok();
     Ok(())
 }
 
 pub(super) async fn msetnx(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let changes = puts(session, args, Guard::Absent)?;
-    let written = matches!(session.write(&changes).await?.applied, Applied::Whole(_));
+    let written = session.write_blind(&changes).await?;
     reply.integer(i64::from(written));
     Ok(())
 }

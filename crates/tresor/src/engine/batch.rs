@@ -134,6 +134,23 @@ impl<'a> Change<'a> {
 pub struct Batch<'a> {
     /// The changes.
     pub changes: &'a [Change<'a>],
+    /// Nobody looks at the effects: they may then say anything. An engine for which it is dear to know
+    /// what was there before need not look.
+    pub blind: bool,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch whose effects matter.
+    #[inline]
+    pub fn of(changes: &'a [Change<'a>]) -> Self {
+        Self { changes, blind: false }
+    }
+
+    /// A batch of which nobody wants to know more than whether it was applied.
+    #[inline]
+    pub fn blind(changes: &'a [Change<'a>]) -> Self {
+        Self { changes, blind: true }
+    }
 }
 
 /// What one change of a batch did.

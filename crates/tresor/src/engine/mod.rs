@@ -57,6 +57,17 @@ pub struct Capabilities {
     pub durable: bool,
 }
 
+/// How many keys a database has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Keys.
+    pub keys: u64,
+    /// How many of them have an expiry, and are counted even if it has passed.
+    pub unsure: u64,
+    /// The highest sequence number that the count tells of.
+    pub sequence: Sequence,
+}
+
 /// How an engine is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -112,7 +123,21 @@ pub trait Engine: Send + Sync + 'static {
     /// Answers when everything up to `upto` survives what the durability level promises.
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()>;
 
-    /// Figures for INFO, metrics and the curious. May take a moment; never on a hot path.
+    /// How many keys a database has now. Reads all of them where they are not counted as they change.
+    fn count(&self, database: u8) -> Eventual<'_, Count> {
+        let count = move |status: Status| Count {
+            keys: status.keys[usize::from(database)],
+            unsure: status.expiring[usize::from(database)],
+            sequence: status.sequence,
+        };
+        match self.status() {
+            Eventual::Now(result) => Eventual::Now(result.map(count)),
+            later => Eventual::later(async move { Ok(count(later.await?)) }),
+        }
+    }
+
+    /// Figures for INFO, metrics and the curious; keys as last counted, where counting is dear. May take
+    /// a moment; never on a hot path.
     fn status(&self) -> Eventual<'_, Status>;
 
     /// Makes a point to start from quickly (a snapshot, a saved file) and answers when it is on disk.

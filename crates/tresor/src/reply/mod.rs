@@ -133,6 +133,13 @@ impl ReplyWriter {
         }
     }
 
+    /// Makes room for a reply of about so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        if let Self::Resp(writer) = self {
+            writer.output_mut().reserve(bytes);
+        }
+    }
+
     /// Bytes waiting to be sent (0 for owned replies), for output limits.
     pub fn pending_bytes(&self) -> usize {
         match self {

@@ -57,10 +57,19 @@ impl Output {
         self.clear(0);
     }
 
+    /// Makes room for so many more bytes, up to the limit.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes.min(self.limit));
+    }
+
     /// Moves what another has to the end of this one.
     pub fn append(&mut self, mut other: Self) {
         let before = self.bytes.len();
-        self.bytes.append(&mut other.bytes);
+        if before == 0 && other.bytes.len() > self.bytes.capacity() {
+            std::mem::swap(&mut self.bytes, &mut other.bytes);
+        } else {
+            self.bytes.append(&mut other.bytes);
+        }
         self.shared.extend(other.shared.into_iter().map(|(at, piece)| (before + at, piece)));
         self.shared_bytes += other.shared_bytes;
         self.overflowed |= other.overflowed;

@@ -28,7 +28,7 @@ impl Step {
     /// Lets an engine take the step; a save has no outcome.
     pub(crate) fn run(&self, engine: &dyn Engine) -> Result<Option<Outcome>> {
         match self {
-            Self::Write(at, changes) => engine.write(Batch { changes }, NOW_MS + at).wait().map(Some),
+            Self::Write(at, changes) => engine.write(Batch::of(changes), NOW_MS + at).wait().map(Some),
             Self::Update(at, key, edited) => {
                 engine.update(*key, NOW_MS + at, &mut |_| Ok(edited.clone())).wait().map(Some)
             }
@@ -97,7 +97,7 @@ pub(crate) fn dump(engine: &dyn Engine) -> Dump {
 pub(crate) fn put(engine: &dyn Engine, key: &[u8], value: &[u8]) -> Result<Sequence> {
     let key = KeyRef::new(0, key);
     let change = Change::Put { key, guard: Guard::None, value, kind: Kind::Raw, expires: Expires::Never };
-    let outcome = engine.write(Batch { changes: &[change] }, NOW_MS).wait()?;
+    let outcome = engine.write(Batch::of(&[change]), NOW_MS).wait()?;
     engine.durable(outcome.sequence).wait()?;
     Ok(outcome.sequence)
 }

@@ -87,7 +87,7 @@ fn put(engine: &dyn Engine, key: &str) -> Outcome {
     let key = KeyRef::new(0, key.as_bytes());
     let (guard, expires) = (Guard::None, Expires::Never);
     let change = Change::Put { key, guard, value: VALUE.as_bytes(), kind: Kind::Raw, expires };
-    let written = engine.write(Batch { changes: &[change] }, NOW_MS).wait();
+    let written = engine.write(Batch::of(&[change]), NOW_MS).wait();
     written.map(|_| ()).map_err(|error| error.to_string())
 }
 

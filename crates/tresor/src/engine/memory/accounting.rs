@@ -80,7 +80,7 @@ impl Subject {
     }
 
     fn write(&self, changes: &[Change<'_>]) {
-        self.engine.write(Batch { changes }, self.clock.now_ms()).wait().unwrap();
+        self.engine.write(Batch::of(changes), self.clock.now_ms()).wait().unwrap();
     }
 
     fn step(&mut self) {
