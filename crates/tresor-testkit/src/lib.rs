@@ -3,12 +3,14 @@
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
 //! [`LaterEngine`] makes any of them answer later. Time is a [`ManualClock`], randomness comes from a
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
+//! What clients saw of any store is judged by [`linearizability`].
 
 pub mod conformance;
 pub mod deadline;
 pub mod faulty_files;
 pub mod kv_script;
 mod later_engine;
+pub mod linearizability;
 mod manual_clock;
 mod model_engine;
 mod owned_entry;
