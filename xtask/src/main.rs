@@ -1,10 +1,11 @@
-//! The project's own chores: `cargo xtask test|ci|fix|docs|bench`.
+//! The project's own chores: `cargo xtask test|ci|fix|docs|bench|cassandra`.
 //!
 //! One file a chore. Each prints what it runs, so that anyone can run it by hand, and ends with exit
 //! code 1 at the first thing that is not as it should be.
 
 mod bench;
 mod cargo;
+mod cassandra;
 mod ci;
 mod docs;
 mod fix;
@@ -26,7 +27,10 @@ usage: cargo xtask <chore>
   fix                           let rustfmt and clippy repair what they can
   docs [--check]                write the generated pages (or only compare them)
   bench [--only NAME,...] [--quick] [--rounds N] [--json FILE] [--write]
-                                measure every promised figure beside its peers";
+                                measure every promised figure beside its peers
+  cassandra start [--nodes 1|2|3] [--version VERSION] [--directory DIR]
+  cassandra stop [--directory DIR]
+                                run real Cassandra nodes in the background, and end them";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         "fix" => fix::run(arguments),
         "docs" => docs::run(arguments),
         "bench" => bench::run(arguments),
+        "cassandra" => cassandra::run(arguments),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

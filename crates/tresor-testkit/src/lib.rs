@@ -5,6 +5,7 @@
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
 //! What clients saw of any store is judged by [`linearizability`].
 
+pub mod cassandra;
 pub mod conformance;
 pub mod deadline;
 pub mod faulty_files;
