@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{argv, bench, check, client, completions, dump, load, man, serve};
+use crate::{argv, bench, cassandra, check, client, completions, dump, load, man, serve};
 
 /// A key-value database that speaks the Redis protocol and HTTP.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub(crate) enum Chosen {
     Load(load::Arguments),
     /// Measure a server that speaks the Redis protocol
     Bench(bench::Arguments),
+    /// Print a store's tables on a Cassandra cluster, or tell how the cluster is doing
+    Cassandra(cassandra::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Print a man page, or write all of them to a directory
@@ -76,20 +78,26 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
 
 /// The whole command line as clap sees it.
 pub(crate) fn command() -> clap::Command {
+    let cassandra = |command: clap::Command| {
+        command.mut_subcommand("schema", described).mut_subcommand("status", described)
+    };
+    Arguments::command().mut_subcommand("serve", described).mut_subcommand("cassandra", cassandra)
+}
+
+/// A subcommand that takes the server's options, with their defaults and environment variables.
+fn described(command: clap::Command) -> clap::Command {
     let defaults = serve::defaults_in_words();
-    Arguments::command().mut_subcommand("serve", |serve| {
-        serve.mut_args(|arg| {
-            let Some(name) = arg.get_long().map(str::to_owned) else { return arg };
-            if matches!(name.as_str(), "help" | "check-config") {
-                return arg;
-            }
-            let described = match defaults.get(&name) {
-                Some(default) => with_default(arg, default),
-                None => arg,
-            };
-            let variable = format!("TRESOR_{}", name.to_ascii_uppercase().replace('-', "_"));
-            described.env(variable).hide_env_values(true)
-        })
+    command.mut_args(|arg| {
+        let Some(name) = arg.get_long().map(str::to_owned) else { return arg };
+        if matches!(name.as_str(), "help" | "check-config") {
+            return arg;
+        }
+        let described = match defaults.get(&name) {
+            Some(default) => with_default(arg, default),
+            None => arg,
+        };
+        let variable = format!("TRESOR_{}", name.to_ascii_uppercase().replace('-', "_"));
+        described.env(variable).hide_env_values(true)
     })
 }
 

@@ -6,6 +6,7 @@
 mod arguments;
 mod argv;
 mod bench;
+mod cassandra;
 mod check;
 mod client;
 mod completions;
@@ -56,6 +57,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::Dump(arguments) => dump::run(&arguments),
         Chosen::Load(arguments) => load::run(&arguments),
         Chosen::Bench(arguments) => bench::run(&arguments),
+        Chosen::Cassandra(arguments) => cassandra::run(&arguments),
         Chosen::Completions(arguments) => completions::run(&arguments),
         Chosen::Man(arguments) => man::run(&arguments),
     }

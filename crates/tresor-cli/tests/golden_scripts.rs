@@ -6,7 +6,7 @@ use tresor_testkit::{
 };
 
 /// What of `@requires` the server has on the memory engine.
-const HAS: [&str; 3] = ["tresor", "guards", "ordered"];
+const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
 
 fn through(shape: Shape) {
     let mut server = Server::start(&["--threads", "2"]);

@@ -5,7 +5,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use tresor::{Config, Database, Error, ErrorKind, Result, shutdown::Saving};
+use tresor::{Config, Database, Error, ErrorKind, Result, clock::SystemClock, shutdown::Saving};
 
 use crate::{Addresses, Ending, Server, ServerConfig, Stopper};
 
@@ -43,6 +43,8 @@ pub struct Assembly {
     pub engine: EngineChoice,
     /// Entries of an LRU cache in front of it; `None` for no cache.
     pub cache_capacity: Option<u64>,
+    /// The cluster, for [`EngineChoice::Cassandra`].
+    pub cassandra: Option<tresor_cassandra::Options>,
     /// The database over it.
     pub database: Config,
     /// What clients have to prove that they know.
@@ -68,7 +70,10 @@ pub struct Assembled {
 /// opening the store or binding the ports answers otherwise. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     refuse_what_is_missing(&assembly)?;
-    let database = open(&assembly.database)?;
+    let database = match &assembly.cassandra {
+        Some(options) => open_cassandra(options, &assembly.database)?,
+        None => open(&assembly.database)?,
+    };
     set_up(&assembly, &database);
     let server = Server::start(database.clone(), assembly.server);
     match server {
@@ -88,6 +93,12 @@ fn open(config: &Config) -> Result<Database> {
         }
         _ => error,
     })
+}
+
+/// A database without a store of its own: any number of servers may have the same one.
+fn open_cassandra(options: &tresor_cassandra::Options, config: &Config) -> Result<Database> {
+    let engine = tresor_cassandra::open(options.clone(), Arc::new(SystemClock::new()))?;
+    Database::over(engine, config.clone())
 }
 
 /// Before the first client: what it has to prove, and what CONFIG and INFO will show.
@@ -116,8 +127,10 @@ fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
         ))
     };
     match (assembly.engine, assembly.cache_capacity) {
-        (EngineChoice::Memory, None) => Ok(()),
-        (EngineChoice::Memory, Some(_)) => missing("the LRU cache (--cache-capacity)".to_owned()),
+        (EngineChoice::Memory | EngineChoice::Cassandra, None) => Ok(()),
+        (EngineChoice::Memory | EngineChoice::Cassandra, Some(_)) => {
+            missing("the LRU cache (--cache-capacity)".to_owned())
+        }
         (engine, _) => missing(format!("the {engine} engine")),
     }
 }

@@ -6,7 +6,7 @@ mod running;
 use tresor_testkit::script_runner::{Door, Shape, run_folder};
 
 /// What of `@requires` the server has over the engine of these tests.
-const HAS: [&str; 3] = ["tresor", "guards", "ordered"];
+const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
 
 fn through(shape: Shape) {
     run_folder("", |run| {

@@ -75,6 +75,7 @@ impl Engine for ModelEngine {
             ordered: true,
             swap: true,
             durable: false,
+            max_value_bytes: usize::MAX,
         }
     }
 

@@ -16,7 +16,7 @@ use tresor_testkit::{
 };
 
 /// What of `@requires` every engine here has.
-const HAS: [&str; 3] = ["tresor", "guards", "ordered"];
+const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
 
 fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
     run_folder("", |run| {

@@ -49,6 +49,13 @@ pub(crate) fn defaults_in_words() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The cluster that a server with these options would have its data on.
+pub(crate) fn cassandra_options(arguments: &Arguments) -> Outcome<tresor_cassandra::Options> {
+    let told = Options { engine: Some(options::EngineName::Cassandra), ..arguments.options.clone() };
+    let effective = configuration::effective(&told, arguments.config.as_deref())?;
+    plan::cluster(&effective)
+}
+
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
     let assembly = plan::assembly(&effective, arguments.config)?;

@@ -65,6 +65,50 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
     pub(crate) snapshot_interval_seconds: Option<u64>,
 
+    /// Nodes of the Cassandra or ScyllaDB cluster to ask first, as HOST:PORT; repeatable
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', help_heading = "Cassandra")]
+    pub(crate) cassandra_contact: Option<Vec<String>>,
+    /// Keyspace that the store has to itself; made if it is missing
+    #[arg(long, value_name = "NAME", help_heading = "Cassandra")]
+    pub(crate) cassandra_keyspace: Option<String>,
+    /// What writes promise: each a compare-and-set that every server sees in the same order, or the
+    /// latest wins. Kept with the keyspace
+    #[arg(long, value_enum, value_name = "MODE", help_heading = "Cassandra")]
+    pub(crate) cassandra_writes: Option<WritesName>,
+    /// With `eventual`: how many replicas have to answer
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Cassandra")]
+    pub(crate) cassandra_consistency: Option<ConsistencyName>,
+    /// Whether keys can be listed in order, which costs a second write. Kept with the keyspace
+    #[arg(long, value_enum, value_name = "STATE", help_heading = "Cassandra")]
+    pub(crate) cassandra_order: Option<StateName>,
+    /// Partitions of the index by key. Kept with the keyspace
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "Cassandra")]
+    pub(crate) cassandra_buckets: Option<u16>,
+    /// Whether MSET may set its keys one by one; it is refused otherwise
+    #[arg(long, value_enum, value_name = "WAY", help_heading = "Cassandra")]
+    pub(crate) cassandra_mset: Option<MsetName>,
+    /// Copies in the local datacentre when the keyspace is made [default: 3, or the number of nodes]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..), help_heading = "Cassandra")]
+    pub(crate) cassandra_replication: Option<u8>,
+    /// Datacentre to talk to [default: that of the first node that answers]
+    #[arg(long, value_name = "NAME", help_heading = "Cassandra")]
+    pub(crate) cassandra_datacenter: Option<String>,
+    /// User of the cluster
+    #[arg(long, value_name = "NAME", help_heading = "Cassandra")]
+    pub(crate) cassandra_user: Option<String>,
+    /// File whose first line is that user's password
+    #[arg(long, value_name = "FILE", help_heading = "Cassandra")]
+    pub(crate) cassandra_password_file: Option<PathBuf>,
+    /// File of certificates that sign those of the nodes; with it connections are encrypted
+    #[arg(long, value_name = "FILE", help_heading = "Cassandra")]
+    pub(crate) cassandra_tls_ca: Option<PathBuf>,
+    /// How long one request to the cluster may take
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Cassandra")]
+    pub(crate) cassandra_timeout_ms: Option<u64>,
+    /// The largest value that is sent to the cluster
+    #[arg(long, value_name = "SIZE", help_heading = "Cassandra")]
+    pub(crate) cassandra_max_value_bytes: Option<Size>,
+
     /// The password that clients have to give; better kept in a file or the environment, since
     /// other users of the machine can see command lines
     #[arg(long, value_name = "TEXT", help_heading = "Security")]
@@ -138,6 +182,14 @@ names! {
         VolatileRandom,
         VolatileTtl,
     }
+    /// `--cassandra-writes`.
+    WritesName { Linearizable, Eventual }
+    /// `--cassandra-consistency`.
+    ConsistencyName { LocalOne, LocalQuorum, Quorum, EachQuorum, All }
+    /// `--cassandra-order`.
+    StateName { On, Off }
+    /// `--cassandra-mset`.
+    MsetName { Off, PerKey }
     /// `--log-format`.
     LogFormat { Text, Json }
     /// `--log-level`.
@@ -158,6 +210,14 @@ impl Options {
             durability_interval_ms: Some(1000),
             snapshot_log_bytes: Some(Size::mebibytes(256)),
             snapshot_interval_seconds: Some(3600),
+            cassandra_keyspace: Some("tresor".to_owned()),
+            cassandra_writes: Some(WritesName::Linearizable),
+            cassandra_consistency: Some(ConsistencyName::LocalQuorum),
+            cassandra_order: Some(StateName::On),
+            cassandra_buckets: Some(16),
+            cassandra_mset: Some(MsetName::Off),
+            cassandra_timeout_ms: Some(3000),
+            cassandra_max_value_bytes: Some(Size::mebibytes(8)),
             insecure_no_auth: Some(false),
             enable_debug_command: Some(false),
             max_value_bytes: Some(Size::mebibytes(64)),

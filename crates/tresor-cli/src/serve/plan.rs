@@ -6,12 +6,15 @@
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use tresor::{Config, config::Durability, engine::memory::Eviction};
+use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
     Limits, ServerConfig,
     assemble::{Assembly, EngineChoice},
 };
 
-use super::options::{DurabilityName, EngineName, Options, PolicyName};
+use super::options::{
+    ConsistencyName, DurabilityName, EngineName, MsetName, Options, PolicyName, StateName, WritesName,
+};
 use crate::{
     failure::{Failure, Outcome},
     password,
@@ -27,6 +30,7 @@ pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outco
     Ok(Assembly {
         engine,
         cache_capacity: options.cache_capacity,
+        cassandra: cassandra(options, engine)?,
         database: database(options, max_value_bytes)?,
         password,
         enable_debug_command: said(options.enable_debug_command, "enable-debug-command")?,
@@ -51,6 +55,75 @@ fn engine(options: &Options) -> Outcome<EngineChoice> {
         )));
     }
     Ok(choice)
+}
+
+/// The cluster's options, where the engine is on one; else nobody must have given any contact.
+fn cassandra(options: &Options, engine: EngineChoice) -> Outcome<Option<tresor_cassandra::Options>> {
+    let contact = options.cassandra_contact.clone().unwrap_or_default();
+    if engine != EngineChoice::Cassandra {
+        if contact.is_empty() {
+            return Ok(None);
+        }
+        return Err(Failure::usage("--cassandra-contact: this needs --engine cassandra"));
+    }
+    cluster(options).map(Some)
+}
+
+/// The cluster's options.
+pub(crate) fn cluster(options: &Options) -> Outcome<tresor_cassandra::Options> {
+    let contact = options.cassandra_contact.clone().unwrap_or_default();
+    if contact.is_empty() {
+        return Err(Failure::usage(
+            "the cassandra engine needs --cassandra-contact: name a node of the cluster, as in --cassandra-contact 127.0.0.1:9042",
+        ));
+    }
+    if options.store_path.is_some() {
+        return Err(Failure::usage("--store-path: with the cassandra engine the cluster has all the data"));
+    }
+    if options.durability.is_some_and(|durability| durability != DurabilityName::None) {
+        return Err(Failure::usage(
+            "--durability: with the cassandra engine the cluster's own commit log decides what survives; leave it out",
+        ));
+    }
+    let password = password::from(None, options.cassandra_password_file.as_deref())?;
+    let credentials = match (&options.cassandra_user, password) {
+        (Some(user), Some(password)) => Some((user.clone(), password)),
+        (None, None) => None,
+        _ => return Err(Failure::usage("--cassandra-user and --cassandra-password-file go together")),
+    };
+    let request_timeout = Duration::from_millis(said(options.cassandra_timeout_ms, "cassandra-timeout-ms")?);
+    let defaults = tresor_cassandra::Options::at(contact);
+    Ok(tresor_cassandra::Options {
+        keyspace: said(options.cassandra_keyspace.clone(), "cassandra-keyspace")?,
+        writes: match said(options.cassandra_writes, "cassandra-writes")? {
+            WritesName::Linearizable => Writes::Linearizable,
+            WritesName::Eventual => Writes::Eventual,
+        },
+        order: match said(options.cassandra_order, "cassandra-order")? {
+            StateName::On => OrderKept::Kept,
+            StateName::Off => OrderKept::Off,
+        },
+        buckets: said(options.cassandra_buckets, "cassandra-buckets")?,
+        mset: match said(options.cassandra_mset, "cassandra-mset")? {
+            MsetName::Off => Mset::Refused,
+            MsetName::PerKey => Mset::PerKey,
+        },
+        consistency: match said(options.cassandra_consistency, "cassandra-consistency")? {
+            ConsistencyName::LocalOne => Level::LocalOne,
+            ConsistencyName::LocalQuorum => Level::LocalQuorum,
+            ConsistencyName::Quorum => Level::Quorum,
+            ConsistencyName::EachQuorum => Level::EachQuorum,
+            ConsistencyName::All => Level::All,
+        },
+        replication: options.cassandra_replication,
+        datacenter: options.cassandra_datacenter.clone(),
+        credentials,
+        tls_authorities: options.cassandra_tls_ca.clone(),
+        request_timeout,
+        command_timeout: defaults.command_timeout.max(request_timeout * 2),
+        max_value_bytes: said(options.cassandra_max_value_bytes, "cassandra-max-value-bytes")?.0 as usize,
+        ..defaults
+    })
 }
 
 fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {

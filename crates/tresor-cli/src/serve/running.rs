@@ -16,7 +16,7 @@ use tresor_server::{
 };
 
 use super::{
-    options::{DurabilityName, Options},
+    options::{DurabilityName, EngineName, Options},
     port::Port,
     ready_file::{Ready, ReadyFile},
 };
@@ -120,7 +120,14 @@ fn announce(addresses: &Addresses, options: &Options) {
         of.iter().map(|address| format!("{scheme}{address}")).collect::<Vec<_>>().join(", ")
     };
     let (http, resp) = (list(&addresses.http, "http://"), list(&addresses.resp, ""));
+    let engine = options.engine.unwrap_or(EngineName::Memory);
     let keeping = match (&options.store_path, options.durability) {
+        (None, _) if engine == EngineName::Cassandra => {
+            format!(
+                "data is kept by the cluster of {}",
+                options.cassandra_contact.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+            )
+        }
         (None, _) => "data is gone when it stops (name a --store-path to keep it)".to_owned(),
         (Some(path), durability) => format!(
             "data is kept in {} and an acknowledged write survives {}",
@@ -133,8 +140,9 @@ fn announce(addresses: &Addresses, options: &Options) {
         ),
     };
     tracing::info!(
-        "Tresor {} is ready: HTTP on {http}, Redis protocol on {resp}; engine memory, {keeping}",
-        env!("CARGO_PKG_VERSION")
+        "Tresor {} is ready: HTTP on {http}, Redis protocol on {resp}; engine {}, {keeping}",
+        env!("CARGO_PKG_VERSION"),
+        format!("{engine:?}").to_lowercase()
     );
     if options.line_port.is_some_and(|port| port != Port::Off) {
         tracing::warn!(

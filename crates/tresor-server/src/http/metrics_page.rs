@@ -4,7 +4,12 @@
 //! same source here. Commands that were never called are left out.
 
 use http::{HeaderValue, Response, header};
-use tresor::{command::CATALOG, engine::Status, oplog::LogStatus, process::ProcessFigures};
+use tresor::{
+    command::CATALOG,
+    engine::{ClusterStatus, Status},
+    oplog::LogStatus,
+    process::ProcessFigures,
+};
 
 use super::{
     body::Body,
@@ -23,6 +28,9 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     store(&mut families, &exchange, &status);
     if let Some(log) = &status.log {
         oplog(&mut families, log);
+    }
+    if let Some(status) = &status.cluster {
+        cluster(&mut families, status);
     }
     process_figures(&mut families);
     let mut response = Response::new(Body::Full(families.into_text().into()));
@@ -145,6 +153,28 @@ fn oplog(families: &mut Families, log: &LogStatus) {
     families
         .gauge("tresor_log_poisoned", "Whether a failed sync has ended all promises.")
         .value(u8::from(log.poison.is_some()));
+}
+
+fn cluster(families: &mut Families, cluster: &ClusterStatus) {
+    families
+        .gauge("tresor_cluster_connections", "Connections to the cluster's nodes.")
+        .value(cluster.connections);
+    let mut nodes =
+        families.gauge("tresor_cluster_node_connected", "Whether there is a connection to a node.");
+    for node in &cluster.nodes {
+        let labels = [("address", node.address.as_str()), ("datacenter", node.datacenter.as_str())];
+        nodes.labelled(&labels, u8::from(node.connected));
+    }
+    families.counter("tresor_cluster_requests_total", "Requests to the cluster.").value(cluster.requests);
+    families
+        .counter("tresor_cluster_errors_total", "Requests to the cluster that failed.")
+        .value(cluster.errors);
+    families
+        .counter("tresor_cluster_retries_total", "Requests to the cluster that were sent again.")
+        .value(cluster.retries);
+    families
+        .gauge("tresor_cluster_clock_ahead_seconds", "How far this server's clock is ahead of a node's.")
+        .value(cluster.clock_ahead_ms as f64 / 1000.0);
 }
 
 fn process_figures(families: &mut Families) {

@@ -51,6 +51,12 @@ impl Subject {
         None
     }
 
+    /// Whether the engine is far away and slow, as those are that change one key at a time: cases that
+    /// repeat a thing many times do with fewer then.
+    pub fn is_far(&self) -> bool {
+        !self.engine.capabilities().atomic_batches
+    }
+
     /// The time, in Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()

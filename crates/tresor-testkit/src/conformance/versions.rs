@@ -55,7 +55,9 @@ pub fn a_change_is_a_new_version(make: &Make<'_>) {
         patch(k, 0, b"v"),
         patch(k, 0, b"w"),
     ];
-    for change in changes {
+    // Patches depend on what is there, as guards do.
+    let able = if subject.engine.capabilities().guards { 7 } else { 5 };
+    for change in changes.into_iter().take(able) {
         let effect = subject.one(change);
         assert_ne!(effect.version, last, "{change:?}");
         assert_eq!(subject.version(k), effect.version, "{change:?}");

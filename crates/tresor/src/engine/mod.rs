@@ -1,6 +1,6 @@
 //! The interface between commands and storage: one page that every engine and every layer implements.
 //!
-//! Eight methods: read, scan, write, update, durable, status, save, close. A change is visible and
+//! Nine methods: read, scan, write, update, durable, count, status, save, close. A change is visible and
 //! numbered at once and durable later; callers hold their output until [`Engine::durable`] says so.
 //! A layer (cache, compression, shards) is an engine that holds an engine. Why it looks like this:
 //! `docs/decisions/0001-engine-interface.md`.
@@ -47,7 +47,7 @@ pub struct Capabilities {
     pub name: &'static str,
     /// Batches over several keys are atomic.
     pub atomic_batches: bool,
-    /// Guards and `update` work.
+    /// Guards, patches, checks and `update` work: whatever depends on what is there.
     pub guards: bool,
     /// Scans in key order work.
     pub ordered: bool,
@@ -55,6 +55,8 @@ pub struct Capabilities {
     pub swap: bool,
     /// Sequence numbers outlive the process: the store comes back after a restart.
     pub durable: bool,
+    /// The largest value that it takes, in bytes.
+    pub max_value_bytes: usize,
 }
 
 /// How many keys a database has.
@@ -85,8 +87,38 @@ pub struct Status {
     pub evicted: u64,
     /// The log, where there is one.
     pub log: Option<crate::oplog::LogStatus>,
+    /// The cluster, where the data is on one.
+    pub cluster: Option<ClusterStatus>,
     /// Identifies the store; part of every ETag.
     pub store_id: u64,
+}
+
+/// How the way to a cluster is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// Its nodes, as far as they are known.
+    pub nodes: Vec<NodeStatus>,
+    /// Connections to them.
+    pub connections: u64,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// By how many milliseconds this server's clock is ahead of a node's, when last looked at.
+    pub clock_ahead_ms: i64,
+}
+
+/// A node of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Its address.
+    pub address: String,
+    /// The datacentre that it is in.
+    pub datacenter: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
 }
 
 /// A place that keeps entries. Every method may be called from many threads at once.

@@ -155,6 +155,7 @@ impl Engine for MemoryEngine {
             ordered: true,
             swap: true,
             durable: self.store.log.is_some(),
+            max_value_bytes: usize::MAX,
         }
     }
 
