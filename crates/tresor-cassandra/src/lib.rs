@@ -35,7 +35,7 @@ use tresor::{
     Error, ErrorKind, Result,
     clock::Clock,
     engine::{
-        Applied, Batch, Capabilities, Change, Count, Edit, Edited, Engine, Eventual, Guard, Isolation,
+        Applied, Batch, Capabilities, Change, Count, Each, Edit, Edited, Engine, Eventual, Guard, Isolation,
         KeyRef, Order, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
     },
 };
@@ -197,6 +197,12 @@ impl Engine for CassandraEngine {
                 Eventual::later(self.begin(async move { plan.apply(&store, now_ms).await }))
             }
         }
+    }
+
+    fn write_each<'a>(&'a self, changes: &'a [Change<'a>], now_ms: u64) -> Eventual<'a, Each> {
+        let changes = changes.iter().filter_map(|change| OwnedChange::of(change, true)).collect();
+        let store = self.store();
+        Eventual::later(self.begin(async move { whole::each(&store, changes, now_ms).await }))
     }
 
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {

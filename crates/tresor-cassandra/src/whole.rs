@@ -3,14 +3,14 @@
 //! No two partitions change as one on Cassandra, so a batch over several keys is only taken where its
 //! command is documented to work key by key, and refused before anything is done otherwise.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::{collections::HashMap, pin::pin, sync::atomic::Ordering};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tresor::{
     Error, ErrorKind, Result,
-    engine::{Applied, Batch, Change, ClusterStatus, DATABASES, Effect, NodeStatus, Outcome, Status},
+    engine::{Applied, Batch, Change, ClusterStatus, DATABASES, Each, Effect, NodeStatus, Outcome, Status},
 };
 
 use crate::{
@@ -114,8 +114,35 @@ async fn together(store: &Store, changes: &[OwnedChange], now_ms: u64) -> Result
     }
 }
 
-/// Key by key, some of them at a time; changes of one key stay in order.
+/// Key by key, some of them at a time; the first failure ends it.
 async fn apart(store: &Store, changes: Vec<OwnedChange>, now_ms: u64) -> Result<Outcome> {
+    let mut applied = pin!(key_by_key(store, changes, now_ms));
+    let mut outcomes = Vec::new();
+    while let Some((index, result)) = applied.next().await {
+        outcomes.push((index, result?));
+    }
+    outcomes.sort_unstable_by_key(|(index, _)| *index);
+    let sequence = outcomes.iter().map(|(_, outcome)| outcome.sequence).max().unwrap_or_default();
+    let effects: SmallVec<[Effect; 1]> =
+        outcomes.iter().filter_map(|(_, outcome)| outcome.effect()).collect();
+    Ok(Outcome { sequence, applied: Applied::Whole(effects) })
+}
+
+/// Applies changes each for itself, and tells what became of all of them.
+pub(crate) async fn each(store: &Store, changes: Vec<OwnedChange>, now_ms: u64) -> Result<Each> {
+    let mut results: Vec<_> = key_by_key(store, changes, now_ms).collect().await;
+    results.sort_unstable_by_key(|(index, _)| *index);
+    let mut each = Each::default();
+    results.into_iter().for_each(|(index, result)| each.note(index, result));
+    Ok(each)
+}
+
+/// What becomes of each change, as soon as it is known. Some keys at a time; changes of one key in order.
+fn key_by_key(
+    store: &Store,
+    changes: Vec<OwnedChange>,
+    now_ms: u64,
+) -> impl Stream<Item = (usize, Result<Outcome>)> {
     let mut keys: Vec<Vec<(usize, OwnedChange)>> = Vec::new();
     let mut places = HashMap::new();
     for (index, change) in changes.into_iter().enumerate() {
@@ -126,23 +153,14 @@ async fn apart(store: &Store, changes: Vec<OwnedChange>, now_ms: u64) -> Result<
         }
         keys[place].push((index, change));
     }
-    let outcomes: Vec<Vec<(usize, Outcome)>> = stream::iter(keys)
-        .map(async |changes| {
-            let mut outcomes = Vec::with_capacity(changes.len());
-            for (index, change) in changes {
-                outcomes.push((index, together(store, &[change], now_ms).await?));
-            }
-            Ok::<_, Error>(outcomes)
-        })
-        .buffer_unordered(KEYS_TOGETHER)
-        .try_collect()
-        .await?;
-    let mut outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
-    outcomes.sort_unstable_by_key(|(index, _)| *index);
-    let sequence = outcomes.iter().map(|(_, outcome)| outcome.sequence).max().unwrap_or_default();
-    let effects: SmallVec<[Effect; 1]> =
-        outcomes.iter().filter_map(|(_, outcome)| outcome.effect()).collect();
-    Ok(Outcome { sequence, applied: Applied::Whole(effects) })
+    let of_key = move |changes: Vec<(usize, OwnedChange)>| async move {
+        let mut results = Vec::new();
+        for (index, change) in changes {
+            results.push((index, together(store, &[change], now_ms).await));
+        }
+        stream::iter(results)
+    };
+    stream::iter(keys).map(of_key).buffer_unordered(KEYS_TOGETHER).flatten()
 }
 
 /// Empties databases by TRUNCATE, which wants every replica to answer.

@@ -51,7 +51,7 @@ impl<'a> Ahead<'a> {
         None
     }
 
-    /// Tells the engine the keys of what is neither a GET, whose runs see to it themselves, nor alone.
+    /// Tells the engine the keys of what is neither alone nor part of a run, which sees to it itself.
     #[inline]
     pub(crate) fn announce(&self, session: &Session) {
         if self.ends.len() < WORTH_IT {
@@ -60,7 +60,7 @@ impl<'a> Ahead<'a> {
         let keys: SmallVec<[&[u8]; REQUESTS]> = self
             .requests()
             .filter_map(|(words, _)| match words {
-                [name, key, ..] if !is_get(words) && !name.is_empty() => Some(*key),
+                [name, key, ..] if !is_plain(words) && !name.is_empty() => Some(*key),
                 _ => None,
             })
             .collect();
@@ -86,8 +86,12 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Whether a request is a plain GET.
+/// Whether a request looks like one of the GETs and SETs that runs are made of.
 #[inline]
-pub(crate) fn is_get(words: &[&[u8]]) -> bool {
-    matches!(words, [name, _] if name.eq_ignore_ascii_case(b"get"))
+fn is_plain(words: &[&[u8]]) -> bool {
+    match words {
+        [name, _] => name.eq_ignore_ascii_case(b"get"),
+        [name, _, _] => name.eq_ignore_ascii_case(b"set"),
+        _ => false,
+    }
 }

@@ -14,22 +14,19 @@ use std::{
     time::Duration,
 };
 
-use smallvec::SmallVec;
 use tokio::{net::TcpStream, task::yield_now, time::sleep};
 use tresor::{Error, command::Command, session::Session};
 
 use crate::{
-    ahead::{Ahead, is_get},
+    ahead::Ahead,
     intake::Intake,
     limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits},
     link::{Closed, Held, Link},
     protocol::{Decoded, Decoder, ProtocolError, RequestBounds, Words},
+    run::Run,
     work::{Sending, Work},
     worker::Seat,
 };
-
-/// The most neighbouring GETs that are read with one engine call.
-const GETS: usize = 16;
 
 /// How long a client that is held back sleeps before it looks whether it still is.
 const PAUSE_LOOK: Duration = Duration::from_millis(10);
@@ -164,17 +161,20 @@ impl Connection {
         Ok(Batch::Full)
     }
 
-    /// Executes what was decoded ahead, neighbouring GETs in one go.
+    /// Executes what was decoded ahead, neighbouring plain GETs or SETs in one go.
     #[inline]
     async fn execute_ahead(&mut self, ahead: &Ahead<'_>, at: &mut usize) -> Result<Option<Batch>, Closed> {
-        let mut gets = SmallVec::<[&[u8]; GETS]>::new();
+        let mut run = Run::default();
         for (words, bytes) in ahead.requests() {
             *at += bytes;
-            if is_get(words) && self.may_run_gets() {
-                gets.push(words[1]);
+            let may_run = self.may_run();
+            if may_run && run.takes(words, &self.session) {
                 continue;
             }
-            self.execute_gets(&mut gets).await?;
+            self.execute_run(&mut run).await?;
+            if may_run && run.takes(words, &self.session) {
+                continue;
+            }
             self.execute(words).await?;
             if self.session.closing() {
                 return Ok(Some(Batch::Last(Closed::Dismissed)));
@@ -183,15 +183,14 @@ impl Connection {
                 return Ok(Some(Batch::Full));
             }
         }
-        self.execute_gets(&mut gets).await?;
+        self.execute_run(&mut run).await?;
         Ok((self.held.reply.pending_bytes() >= BATCH_OUTPUT_BYTES).then_some(Batch::Full))
     }
 
-    /// Whether GETs need no look at rights and pauses one by one.
+    /// Whether commands need no look at rights and pauses one by one.
     #[inline]
-    fn may_run_gets(&self) -> bool {
-        self.session.authenticated()
-            && !self.link.seat.worker.database.clients().is_paused(self.session.now_ms())
+    fn may_run(&self) -> bool {
+        self.session.runs() && !self.link.seat.worker.database.clients().is_paused(self.session.now_ms())
     }
 
     /// Whatever is not an array of words: inline requests, the input's end, and errors.
@@ -222,12 +221,12 @@ impl Connection {
     }
 
     #[inline]
-    async fn execute_gets(&mut self, keys: &mut SmallVec<[&[u8]; GETS]>) -> Result<(), Closed> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let result = self.perform(Work::Gets(keys)).await;
-        keys.clear();
+    async fn execute_run(&mut self, run: &mut Run<'_>) -> Result<(), Closed> {
+        let result = match run.work() {
+            Some(work) => self.perform(work).await,
+            None => Ok(()),
+        };
+        run.clear();
         result
     }
 

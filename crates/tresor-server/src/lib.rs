@@ -14,6 +14,7 @@ mod limits;
 mod link;
 mod listener;
 pub mod protocol;
+mod run;
 mod server;
 mod stop;
 mod work;

@@ -10,7 +10,8 @@ use std::{
 };
 
 use tresor::{
-    command::{Command, Flag},
+    command::{Command, CommandId, Flag},
+    engine::Change,
     reply::ReplyWriter,
     session::Session,
 };
@@ -23,6 +24,8 @@ pub(crate) enum Work<'a> {
     Command(Command<'a>),
     /// Keys of neighbouring plain GETs.
     Gets(&'a [&'a [u8]]),
+    /// What neighbouring plain puts of one command change.
+    Puts(CommandId, &'a [Change<'a>]),
 }
 
 impl Work<'_> {
@@ -31,6 +34,7 @@ impl Work<'_> {
         match self {
             Self::Command(_) => 1,
             Self::Gets(keys) => keys.len(),
+            Self::Puts(_, changes) => changes.len(),
         }
     }
 
@@ -45,6 +49,7 @@ impl Work<'_> {
         match self {
             Self::Command(command) => session.execute(command, reply).await,
             Self::Gets(keys) => session.execute_gets(keys, reply).await,
+            Self::Puts(id, changes) => session.execute_puts(id, changes, reply).await,
         }
     }
 }

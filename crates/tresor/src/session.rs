@@ -5,6 +5,8 @@
 //! the small methods below (`read`, `write`, `update`, `key`) and nothing else of the database, so
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
+mod runs;
+
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
@@ -277,61 +279,6 @@ impl Session {
         core.gates.enter(self.worker).await;
         self.inside = true;
         result
-    }
-
-    /// Executes a run of plain GETs: one engine call, replies in order.
-    #[inline]
-    pub async fn execute_gets(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
-        self.begin_command(CommandId::Get, keys.len() as u64);
-        if self.replies != Replies::On {
-            return self.execute_gets_apart(keys, reply).await;
-        }
-        let mark = reply.mark();
-        if let Err(error) = self.read_run(keys, reply).await {
-            reply.rewind(mark);
-            for _ in keys {
-                self.core.metrics.worker(self.worker).failed(CommandId::Get);
-                self.core.metrics.error(&error);
-                reply.error(&error);
-            }
-        }
-    }
-
-    /// The same one by one, since only some of the replies are wanted.
-    #[cold]
-    async fn execute_gets_apart(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
-        for key in keys {
-            let mark = reply.mark();
-            if let Err(error) = self.read_run(&[key], reply).await {
-                reply.rewind(mark);
-                reply.error(&error);
-            }
-            if self.replies != Replies::On {
-                self.withhold(mark, reply);
-            }
-        }
-    }
-
-    async fn read_run(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) -> Result<()> {
-        let mut references = SmallVec::<[KeyRef<'_>; 32]>::new();
-        for key in keys {
-            references.push(self.key(key)?);
-        }
-        let mut hits = 0;
-        let seen = self
-            .core
-            .engine
-            .read(&references, Isolation::Each, self.now_ms, &mut |_, entry| match entry {
-                Some(entry) => {
-                    hits += 1;
-                    reply.value(entry.value);
-                }
-                None => reply.null(),
-            })
-            .await?;
-        self.count_hits(hits, keys.len() as u64 - hits);
-        self.saw(seen.sequence);
-        Ok(())
     }
 
     #[inline]

@@ -1,6 +1,9 @@
 //! Batches: whole or not at all, changes in order, guards on the state before.
 
-use tresor::engine::{Change, Effect, Expires, Guard, KeyRef, Kind};
+use tresor::{
+    ErrorKind,
+    engine::{Change, Effect, Expires, Guard, KeyRef, Kind},
+};
 
 use super::{
     Make,
@@ -139,4 +142,47 @@ pub fn clear_keeps_its_place_in_a_batch(make: &Make<'_>) {
         subject.refused(&[Change::Clear { database: 0 }, check(key(b"old"), Guard::Absent)]);
         assert_eq!(subject.keys(0), [b"old"]);
     }
+}
+
+/// Changes that are written each for itself all happen, those of one key in their order, whatever else
+/// fails among them.
+pub fn each_of_many_changes_stands_for_itself(make: &Make<'_>) {
+    let subject = Subject::new(make);
+    let names: Vec<[u8; 2]> = (0..40_u16).map(u16::to_be_bytes).collect();
+    let values: Vec<Vec<u8>> = (0..200_u32).map(|number| number.to_string().into_bytes()).collect();
+    let changes: Vec<_> =
+        values.iter().enumerate().map(|(at, value)| put(key(&names[at * 7 % 40]), value)).collect();
+    // Runs of every length up to a few, so that no length is special.
+    let mut rest = &changes[..];
+    for length in (1..=24).cycle() {
+        let (now, later) = rest.split_at(length.min(rest.len()));
+        rest = later;
+        let each = subject.engine.write_each(now, subject.now_ms()).wait().expect("a write works");
+        assert!(each.failures.is_empty());
+        for change in now {
+            let version = subject.version(change.key().expect("a put has a key"));
+            assert!(version <= each.sequence, "{version} is not covered by {}", each.sequence);
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    for (at, name) in names.iter().enumerate() {
+        let last = (0..200).rfind(|number| number * 7 % 40 == at).expect("every key was written");
+        assert_eq!(subject.value(key(name)).as_deref(), Some(&values[last][..]), "key {at}");
+    }
+    let mixed = [put(key(b"a"), b"1"), delete(key(b"a")), put(key(b"b"), b"1"), delete(key(b"nobody"))];
+    subject.engine.write_each(&mixed, subject.now_ms()).wait().expect("a write works");
+    assert_eq!((subject.value(key(b"a")), subject.value(key(b"b"))), (None, Some(b"1".to_vec())));
+}
+
+/// One change too large fails alone.
+pub fn a_failure_among_many_is_its_own(make: &Make<'_>) {
+    let Some(subject) = Subject::able(make, |can| can.max_value_bytes < 1 << 30) else { return };
+    let large = vec![b'x'; subject.engine.capabilities().max_value_bytes + 1];
+    let changes = [put(key(b"a"), b"1"), put(key(b"b"), &large), put(key(b"c"), b"3")];
+    let each = subject.engine.write_each(&changes, subject.now_ms()).wait().expect("the others are written");
+    let failures: Vec<_> = each.failures.iter().map(|(index, error)| (*index, error.kind())).collect();
+    assert_eq!(failures, [(1, ErrorKind::TooLarge)]);
+    assert_eq!(subject.keys(0), [b"a", b"c"]);
 }

@@ -47,7 +47,8 @@ macro_rules! conformance_tests {
                 a_check_changes_nothing;
             batches: an_empty_batch_is_whole a_batch_over_many_keys_is_whole one_failed_guard_stops_all
                 a_batch_over_members_is_whole later_changes_see_earlier_ones the_last_put_of_a_key_wins
-                guards_look_at_the_state_before clear_keeps_its_place_in_a_batch;
+                guards_look_at_the_state_before clear_keeps_its_place_in_a_batch
+                each_of_many_changes_stands_for_itself a_failure_among_many_is_its_own;
             patches: a_patch_writes_where_it_says a_patch_makes_raw_and_keeps_expiry
                 a_patch_on_expired_starts_anew a_patch_works_at_every_size;
             expiry: expired_is_absent_at_once a_put_into_the_past_is_absent keep_keeps_the_expiry

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering as Atomic},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic},
     thread,
 };
 
@@ -137,20 +137,20 @@ pub fn churning_between_pages(make: &Make<'_>) {
 pub fn scanning_beside_a_writer(make: &Make<'_>) {
     let subject = Subject::new(make);
     fill(&subject);
-    let done = AtomicBool::new(false);
-    let written = thread::scope(|scope| {
-        let writer = scope.spawn(|| write_until(&subject, &done));
-        let scanning = DoneWhenDropped(&done);
-        for _ in 0..5 {
+    let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| write_until(&subject, &done, &written));
+        let _scanning = DoneWhenDropped(&done);
+        let mut rounds = 0;
+        // A writer that starts late is waited for.
+        while rounds < 5 || written.load(Atomic::SeqCst) == 0 {
+            rounds += 1;
             for order in orders(&subject) {
                 let rows = subject.rows(Scan::all(0, order, Content::Entries, 16));
                 assert_each_once(&rows, &format!("beside a writer, {order:?}"));
             }
         }
-        drop(scanning);
-        writer.join().expect("the writer does not panic")
     });
-    assert!(written > 0);
 }
 
 /// Ends the writer when the scanner fails, too: the scope waits for both.
@@ -162,16 +162,14 @@ impl Drop for DoneWhenDropped<'_> {
     }
 }
 
-fn write_until(subject: &Subject, done: &AtomicBool) -> u64 {
+fn write_until(subject: &Subject, done: &AtomicBool, written: &AtomicU64) {
     let mut random = Random::new(7);
-    let mut written = 0;
     while !done.load(Atomic::SeqCst) {
         let name = random.below(2000).to_be_bytes();
         match random.one_in(3) {
             true => drop(subject.one(delete(key(&name)))),
             false => drop(subject.one(put(key(&name), &name))),
         }
-        written += 1;
+        written.fetch_add(1, Atomic::SeqCst);
     }
-    written
 }

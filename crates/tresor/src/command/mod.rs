@@ -26,6 +26,7 @@ pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
 pub use manual::markdown;
 pub(crate) use rows::dispatch;
+pub(crate) use transfer::change_of_put;
 
 use crate::error::Error;
 
@@ -42,7 +43,8 @@ pub struct Command<'a> {
 }
 
 /// Whether a word is this option, in any case.
-fn is(word: &[u8], option: &str) -> bool {
+#[inline]
+pub(crate) fn is(word: &[u8], option: &str) -> bool {
     word.eq_ignore_ascii_case(option.as_bytes())
 }
 

@@ -60,6 +60,14 @@ pub(super) async fn scan(session: &mut Session, args: Args<'_>, reply: &mut Repl
 
 /// Creates or replaces an entry, kind and expiry included.
 pub(super) async fn put(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let change = change_of_put(session, args)?;
+    session.write_blind(&[change]).await?;
+    reply.ok();
+    Ok(())
+}
+
+/// What a put changes.
+pub(crate) fn change_of_put<'a>(session: &Session, args: &[&'a [u8]]) -> Result<Change<'a>> {
     let value = session.value(args[2])?;
     let (kind, expires) = match &args[3..] {
         [kind] => (kind, Expires::Never),
@@ -78,14 +86,11 @@ pub(super) async fn put(session: &mut Session, args: Args<'_>, reply: &mut Reply
         return Err(syntax_error());
     };
     let key = session.key(args[1])?;
-    let change = match expires {
+    Ok(match expires {
         // Its time is over before it begins.
         Expires::At(at_ms) if at_ms <= session.now_ms() => Change::Delete { key, guard: Guard::None },
         _ => Change::Put { key, guard: Guard::None, value, kind, expires },
-    };
-    session.write(&[change]).await?;
-    reply.ok();
-    Ok(())
+    })
 }
 
 /// What is stored as JSON goes out as JSON, so it has to be JSON throughout.

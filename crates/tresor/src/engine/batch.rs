@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::entry::{EntryRef, KeyRef, Kind, Sequence, Version};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What must be true of an entry for its change to be applied. Expired counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,6 +150,26 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn blind(changes: &'a [Change<'a>]) -> Self {
         Self { changes, blind: true }
+    }
+}
+
+/// What became of changes that were applied each for itself.
+#[derive(Debug, Default)]
+pub struct Each {
+    /// The highest number that was given or observed.
+    pub sequence: Sequence,
+    /// Those that failed, by their place among the changes and in its order.
+    pub failures: Vec<(usize, Error)>,
+}
+
+impl Each {
+    /// Adds what became of one of them.
+    #[inline]
+    pub fn note(&mut self, index: usize, result: Result<Outcome>) {
+        match result {
+            Ok(outcome) => self.sequence = self.sequence.max(outcome.sequence),
+            Err(error) => self.failures.push((index, error)),
+        }
     }
 }
 

@@ -11,7 +11,9 @@ mod eventual;
 pub mod memory;
 mod scan;
 
-pub use batch::{Applied, Batch, Change, Edit, Edited, Effect, Expires, Guard, Outcome};
+use std::slice;
+
+pub use batch::{Applied, Batch, Change, Each, Edit, Edited, Effect, Expires, Guard, Outcome};
 pub use entry::{
     DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, SHARED_VALUE_BYTES, Sequence, ValueRef,
     Version,
@@ -148,6 +150,21 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Applies a batch whole or not at all. A failed guard is an [`Applied::Refused`], not an error.
     fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome>;
+
+    /// Applies changes of single entries, each for itself as if as many clients had sent them, but those
+    /// of one key in their order. Only failures are told: it is for changes without guards. An engine
+    /// whose calls can overtake each other keeps that order itself.
+    fn write_each<'a>(&'a self, changes: &'a [Change<'a>], now_ms: u64) -> Eventual<'a, Each> {
+        let one = |change| self.write(Batch::blind(slice::from_ref(change)), now_ms);
+        let answers: Vec<_> = changes.iter().map(one).collect();
+        Eventual::later(async move {
+            let mut each = Each::default();
+            for (index, answer) in answers.into_iter().enumerate() {
+                each.note(index, answer.await);
+            }
+            Ok(each)
+        })
+    }
 
     /// Reads, edits and writes one entry as one step.
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome>;

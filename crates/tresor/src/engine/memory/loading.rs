@@ -7,8 +7,8 @@
 use smallvec::SmallVec;
 
 use super::{
+    ahead,
     keyspace::{Keyspace, SHARDS, Target, shard_of},
-    read,
     shard::{Name, Shard},
     step::Step,
     store::Store,
@@ -52,7 +52,7 @@ impl<'s> Loading<'s> {
             self.make_room(key.database);
         }
         let keys: SmallVec<[KeyRef<'_>; 16]> = entries.iter().map(|(key, _)| *key).collect();
-        read::expect(self.store, &keys);
+        ahead::expect(self.store, &keys);
         for (key, entry) in entries {
             let step = Step::Put {
                 value: entry.value.bytes().into(),

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod accounting;
+mod ahead;
 mod background;
 mod cursor;
 mod deadlines;
@@ -23,6 +24,7 @@ mod step;
 mod store;
 mod table;
 mod write;
+mod write_each;
 
 use std::{
     path::Path,
@@ -40,8 +42,8 @@ use self::{
     table::Hasher,
 };
 use super::{
-    Batch, Capabilities, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence,
-    Status, Visit,
+    Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen,
+    Sequence, Status, Visit,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -174,7 +176,7 @@ impl Engine for MemoryEngine {
 
     #[inline]
     fn expect(&self, keys: &[KeyRef<'_>]) {
-        read::expect(&self.store, keys);
+        ahead::expect(&self.store, keys);
     }
 
     fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page> {
@@ -188,6 +190,14 @@ impl Engine for MemoryEngine {
     fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
         match self.store.check_open() {
             Ok(()) => write::write(&self.store, batch.changes, now_ms),
+            Err(error) => Eventual::Now(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn write_each<'a>(&'a self, changes: &'a [Change<'a>], now_ms: u64) -> Eventual<'a, Each> {
+        match self.store.check_open() {
+            Ok(()) => write_each::write_each(&self.store, changes, now_ms),
             Err(error) => Eventual::Now(Err(error)),
         }
     }

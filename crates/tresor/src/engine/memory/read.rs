@@ -1,9 +1,9 @@
 //! Reads and scans: entries shown under their shard's lock.
 
-use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 use super::{
+    ahead::{AHEAD, Ahead, lock_ahead},
     cursor::Cursor,
     keyspace::{Keyspace, SHARDS},
     shard::Shard,
@@ -34,10 +34,6 @@ pub(super) fn read(
     let mut sequence = 0;
     for (chunk, from) in keys.chunks(AHEAD).zip((0..).step_by(AHEAD)) {
         let mut ahead = if chunk.len() > 1 { lock_ahead(store, chunk) } else { Ahead::new() };
-        if ahead.iter().any(|(_, shard)| shard.is_none()) {
-            // One of the locks is held, perhaps by this very call for a key in the same shard.
-            ahead.clear();
-        }
         for (at, key) in chunk.iter().enumerate() {
             let visit = |entry: Option<EntryRef<'_>>| visit(from + at, entry);
             let seen = match ahead.get_mut(at) {
@@ -68,47 +64,6 @@ fn read_one(
     let (_, mut shard) = store.lock(&mut address, key.database);
     let place = shard.find(&address.name);
     show(store, &mut shard, place, now_ms, visit)
-}
-
-/// Keys whose cache misses are had at once. Beyond the processor's few outstanding ones there is
-/// nothing to gain, and their shards are locked for as long as the chunk takes.
-const AHEAD: usize = 8;
-
-type Ahead<'s, 'a> = SmallVec<[(Address<'a>, Option<MutexGuard<'s, Shard>>); AHEAD]>;
-
-/// Locks the shards of a few keys without waiting, and has what a search will touch fetched: first
-/// the shards, then the groups, then the entries, each step for all keys before the next.
-#[inline]
-fn lock_ahead<'s, 'a>(store: &'s Store, keys: &[KeyRef<'a>]) -> Ahead<'s, 'a> {
-    let mut ahead: Ahead<'s, 'a> = keys.iter().map(|key| (store.address(*key), None)).collect();
-    for (address, _) in &ahead {
-        if let Some(keyspace) = store.existing(address.physical) {
-            keyspace.prefetch_shard(address.shard);
-        }
-    }
-    for ((address, shard), key) in ahead.iter_mut().zip(keys) {
-        *shard = store.existing(address.physical).and_then(|keyspace| keyspace.try_lock(address.shard));
-        if store.physical(key.database) != address.physical {
-            *shard = None;
-        }
-        if let Some(shard) = shard {
-            shard.table().prefetch_group(address.name.spot);
-        }
-    }
-    for (address, shard) in &ahead {
-        if let Some(shard) = shard {
-            shard.table().prefetch_entry(address.name.spot);
-        }
-    }
-    ahead
-}
-
-/// Has what searches for these keys will touch fetched.
-#[inline]
-pub(super) fn expect(store: &Store, keys: &[KeyRef<'_>]) {
-    for chunk in keys.chunks(AHEAD) {
-        drop(lock_ahead(store, chunk));
-    }
 }
 
 /// Shows one entry, marks it as used, and tells the number that was observed.

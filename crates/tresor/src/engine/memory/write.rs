@@ -69,7 +69,7 @@ async fn retry(
 }
 
 #[inline]
-fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
+pub(super) fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
     match changes {
         [change] if change.key().is_some() => {
             if matches!(change, Change::Put { .. } | Change::Patch { .. }) {
@@ -98,19 +98,31 @@ fn try_write_one(store: &Store, change: &Change<'_>, now_ms: u64) -> Result<Outc
     };
     let mut address = store.address(key);
     let (keyspace, mut shard) = store.lock(&mut address, key.database);
+    write_locked(store, (keyspace, &mut shard, &address), change, now_ms)
+}
+
+/// The same with the shard already locked.
+#[inline]
+pub(super) fn write_locked(
+    store: &Store,
+    (keyspace, shard, address): (&Keyspace, &mut Shard, &Address<'_>),
+    change: &Change<'_>,
+    now_ms: u64,
+) -> Result<Outcome, Refused> {
     let place = shard.find(&address.name);
-    let (entry, observed) = current(&shard, place, now_ms);
+    let (entry, observed) = current(shard, place, now_ms);
     if !holds(change.guard(), entry.as_ref()) {
         return Ok(refused(0, entry.map(|entry| entry.version), observed));
     }
     let existed = entry.is_some();
     let step = Step::of_change(change, entry.as_ref()).map_err(Refused::Failed)?;
     let version = entry.map_or(0, |entry| entry.version);
-    finish_one(store, Locked { keyspace, shard: &mut shard, address: &address, place }, now_ms, step.as_ref())
-        .map(|number| match number {
+    finish_one(store, Locked { keyspace, shard, address, place }, now_ms, step.as_ref()).map(|number| {
+        match number {
             Some(number) => whole(number, Effect { existed, version: number }),
             None => whole(observed, Effect { existed, version }),
-        })
+        }
+    })
 }
 
 fn try_update(store: &Store, key: KeyRef<'_>, now_ms: u64, edit: &mut Edit<'_>) -> Result<Outcome, Refused> {

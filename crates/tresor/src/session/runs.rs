@@ -1,0 +1,122 @@
+//! Neighbouring commands of one kind that are executed as one: plain GETs, and plain puts.
+//!
+//! Each counts, fails and is answered as if it had come alone; what they share is one call of the
+//! engine, which then has their cache misses, or their ways over a network, at once.
+
+use smallvec::SmallVec;
+
+use super::{Replies, Session};
+use crate::{
+    command::{CommandId, change_of_put, is},
+    engine::{Change, Expires, Guard, Isolation, KeyRef, Kind, MAX_KEY_BYTES},
+    error::{Error, Result},
+    reply::ReplyWriter,
+};
+
+impl Session {
+    /// Whether every command is answered and none is refused beforehand: only then may commands be
+    /// executed as a run.
+    #[inline]
+    pub fn runs(&self) -> bool {
+        self.authenticated && self.replies == Replies::On && !self.core.memory_limit.refuses()
+    }
+
+    /// Executes a run of [plain GETs](Self::plain_get), replies in order.
+    #[inline]
+    pub async fn execute_gets(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
+        self.begin_command(CommandId::Get, keys.len() as u64);
+        let mark = reply.mark();
+        if let Err(error) = self.read_run(keys, reply).await {
+            reply.rewind(mark);
+            keys.iter().for_each(|_| self.fail_one(CommandId::Get, &error, reply));
+        }
+    }
+
+    /// What a plain SET or TRESOR.PUT changes, which are the puts that runs are made of; `None` for any
+    /// other command and for one that has to be refused.
+    #[inline]
+    pub fn plain_put<'a>(&self, words: &[&'a [u8]]) -> Option<(CommandId, Change<'a>)> {
+        match words {
+            [name, key, value] if is(name, "SET") => {
+                let (key, value) = (self.key(key).ok()?, self.value(value).ok()?);
+                let (guard, kind, expires) = (Guard::None, Kind::Raw, Expires::Never);
+                Some((CommandId::Set, Change::Put { key, guard, value, kind, expires }))
+            }
+            [name, _, _, _] | [name, _, _, _, _, _] if is(name, "TRESOR.PUT") => {
+                let change = change_of_put(self, words).ok();
+                change.map(|change| (CommandId::TresorPut, change))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this is a plain GET, which runs are made of.
+    #[inline]
+    pub fn plain_get<'a>(&self, words: &[&'a [u8]]) -> Option<&'a [u8]> {
+        match words {
+            [name, key] if is(name, "GET") && key.len() <= MAX_KEY_BYTES => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Executes a run of [plain puts](Self::plain_put) of one command, replies in order.
+    #[inline]
+    pub async fn execute_puts(&mut self, id: CommandId, puts: &[Change<'_>], reply: &mut ReplyWriter) {
+        self.begin_command(id, puts.len() as u64);
+        match self.core.engine.write_each(puts, self.now_ms).await {
+            Ok(each) => {
+                self.saw(each.sequence);
+                match each.failures.is_empty() {
+                    true => puts.iter().for_each(|_| reply.ok()),
+                    false => self.answer_some(id, puts.len(), each.failures, reply),
+                }
+            }
+            Err(error) => puts.iter().for_each(|_| self.fail_one(id, &error, reply)),
+        }
+    }
+
+    async fn read_run(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) -> Result<()> {
+        let keys: SmallVec<[KeyRef<'_>; 32]> =
+            keys.iter().map(|key| KeyRef::new(self.selected, key)).collect();
+        let mut hits = 0;
+        let seen = self
+            .core
+            .engine
+            .read(&keys, Isolation::Each, self.now_ms, &mut |_, entry| match entry {
+                Some(entry) => {
+                    hits += 1;
+                    reply.value(entry.value);
+                }
+                None => reply.null(),
+            })
+            .await?;
+        self.count_hits(hits, keys.len() as u64 - hits);
+        self.saw(seen.sequence);
+        Ok(())
+    }
+
+    /// Replies to a run of which some failed.
+    #[cold]
+    fn answer_some(
+        &self,
+        id: CommandId,
+        puts: usize,
+        failures: Vec<(usize, Error)>,
+        reply: &mut ReplyWriter,
+    ) {
+        let mut failures = failures.into_iter().peekable();
+        for index in 0..puts {
+            match failures.next_if(|(at, _)| *at == index) {
+                Some((_, error)) => self.fail_one(id, &error, reply),
+                None => reply.ok(),
+            }
+        }
+    }
+
+    #[cold]
+    fn fail_one(&self, id: CommandId, error: &Error, reply: &mut ReplyWriter) {
+        self.core.metrics.worker(self.worker).failed(id);
+        self.core.metrics.error(error);
+        reply.error(error);
+    }
+}
