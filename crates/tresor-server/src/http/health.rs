@@ -1,6 +1,6 @@
 //! `/livez` and `/readyz`: whether the process answers, and whether it can do its work.
 //!
-//! Plain text in the manner of Kubernetes: `ok`, or one line a check.
+//! Plain text in the manner of Kubernetes: `ok`, or one line a check where one fails or is asked for.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -35,8 +35,8 @@ pub(super) async fn ready(exchange: Exchange<'_>) -> Answer {
     ];
     let is_ready = checks.iter().all(|(_, outcome)| outcome.is_ok());
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    if !is_verbose {
-        return Ok(text(status, if is_ready { "ok" } else { "not ready" }.to_owned()));
+    if is_ready && !is_verbose {
+        return Ok(text(status, "ok".to_owned()));
     }
     let mut lines = String::new();
     for (check, outcome) in checks {
