@@ -4,7 +4,7 @@
 //! `get KEY`, `delete KEY`, `list`. Answers: `created`, `replaced`, `deleted`, `absent`, a value
 //! (`"text"`, or `(json) "…"` with the JSON as it was written), a map of them, or `(error) Kind`.
 
-use tresor::engine::Kind;
+use tresor::{Database, Error, ErrorKind, Value, engine::Kind};
 
 use crate::{
     Reply,
@@ -62,6 +62,45 @@ pub fn run_all(name: &str, mut open: impl FnMut(&mut dyn FnMut(&mut dyn FnMut(Kv
             run(Door { name, shape: Shape::Resp2, has: &[], execute: &mut execute, advance_ms: None });
         });
     });
+}
+
+/// A request through the library's typed calls.
+pub fn through_library(store: &Database, request: KvRequest) -> KvAnswer {
+    execute(store, request).unwrap_or_else(|error| KvAnswer::Failed(format!("{:?}", error.kind())))
+}
+
+fn execute(store: &Database, request: KvRequest) -> Result<KvAnswer, Error> {
+    Ok(match request {
+        KvRequest::Put { key, value, kind } => put(store, &key, value, kind)?,
+        KvRequest::Get(key) => match store.get(&key)? {
+            Some(value) => KvAnswer::Value((value.kind(), value.as_bytes().to_vec())),
+            None => KvAnswer::Absent,
+        },
+        KvRequest::Delete(key) if store.delete(&key)? => KvAnswer::Deleted,
+        KvRequest::Delete(_) => KvAnswer::Absent,
+        KvRequest::List => {
+            let entries = store.entries().map(|entry| {
+                let (key, value) = entry?;
+                Ok((key.as_bytes().to_vec(), (value.kind(), value.as_bytes().to_vec())))
+            });
+            KvAnswer::Entries(entries.collect::<Result<_, Error>>()?)
+        }
+    })
+}
+
+fn put(store: &Database, key: &[u8], value: Vec<u8>, kind: Kind) -> Result<KvAnswer, Error> {
+    let value = match kind {
+        Kind::Json => Value::from_json_text(value)?,
+        _ => Value::raw(value),
+    };
+    match store.create(key, &value) {
+        Ok(_) => Ok(KvAnswer::Created),
+        Err(error) if error.kind() == ErrorKind::Exists => {
+            store.update(key, value)?;
+            Ok(KvAnswer::Replaced)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn request(words: &[Vec<u8>]) -> KvRequest {

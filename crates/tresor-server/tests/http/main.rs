@@ -9,6 +9,7 @@ mod curl;
 mod golden;
 mod keys;
 mod kv;
+mod kv_requests;
 mod limits;
 mod listing;
 mod metrics;
