@@ -21,7 +21,7 @@ struct Program {
     left_out: &'static str,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         name: "redis-server",
         probe: &["redis-server", "--version"],
@@ -45,6 +45,18 @@ const PROGRAMS: [Program; 4] = [
         probe: &["python3", "--version"],
         packages: &["python3"],
         left_out: "tests with redis-py",
+    },
+    Program {
+        name: "java",
+        probe: &["java", "--version"],
+        packages: &["openjdk-17-jre-headless"],
+        left_out: "tests on real Cassandra nodes",
+    },
+    Program {
+        name: "mvn",
+        probe: &["mvn", "--version"],
+        packages: &["maven"],
+        left_out: "tests on real Cassandra nodes, which it fetches",
     },
 ];
 

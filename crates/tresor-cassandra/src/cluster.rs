@@ -48,7 +48,10 @@ impl Cluster {
             );
             Error::new(ErrorKind::Unavailable, message).caused_by(error)
         };
-        let session = builder(options)?.build().await.map_err(|error| unreachable(error.to_string()))?;
+        let session = builder(options)?.build().await.map_err(|error| match failure::of_user(&error) {
+            Some(refused) => refused.caused_by(error),
+            None => unreachable(error.to_string()),
+        })?;
         let nodes = session.get_cluster_state();
         let connected = nodes.get_nodes_info().iter().find(|node| node.is_connected());
         let datacenter = match (&options.datacenter, connected) {

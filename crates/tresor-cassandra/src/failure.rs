@@ -4,7 +4,10 @@
 //! not either; every other failure of a write leaves its outcome open, and is never hidden by trying
 //! again.
 
-use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
+use scylla::errors::{
+    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
+    MetadataError, NewSessionError, PrepareError, RequestAttemptError,
+};
 use tresor::{Error, ErrorKind};
 
 /// What a request was about to do.
@@ -40,6 +43,26 @@ pub(crate) fn of_time(intent: Intent) -> Error {
             "the cluster did not answer in time, and may have made the change; read it to find out",
         ),
     }
+}
+
+/// The error for a user whom the cluster does not let in.
+pub(crate) fn of_user(error: &NewSessionError) -> Option<Error> {
+    let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
+        last_connection_error: ConnectionError::ConnectionSetupRequestError(setup),
+    })) = error
+    else {
+        return None;
+    };
+    let message = match setup.error {
+        ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, _) => {
+            "Cassandra does not know this user with this password: see --cassandra-user and --cassandra-password-file"
+        }
+        ConnectionSetupRequestErrorKind::MissingAuthentication => {
+            "Cassandra wants a user and a password: give --cassandra-user and --cassandra-password-file"
+        }
+        _ => return None,
+    };
+    Some(Error::new(ErrorKind::Unauthorized, message))
 }
 
 /// The error for a statement that the cluster does not take.

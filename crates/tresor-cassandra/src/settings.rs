@@ -20,6 +20,7 @@ pub(crate) struct Settings {
 /// Writes what is not there yet, and reads what is.
 pub(crate) async fn agree(cluster: &Cluster, options: &Options) -> Result<Settings> {
     let store_id = getrandom::u64().map_err(|error| Error::invalid("no random numbers").caused_by(error))?;
+    let known = read(cluster, options).await?;
     for (name, value) in [
         ("format", FORMAT.to_owned()),
         ("writes", options.writes.to_string()),
@@ -27,7 +28,9 @@ pub(crate) async fn agree(cluster: &Cluster, options: &Options) -> Result<Settin
         ("buckets", options.buckets.to_string()),
         ("store_id", store_id.to_string()),
     ] {
-        put_if_absent(cluster, options, name, &value).await?;
+        if known.iter().all(|(known, _)| known != name) {
+            put_if_absent(cluster, options, name, &value).await?;
+        }
     }
     let settings = read(cluster, options).await?;
     let find = |name: &str| {

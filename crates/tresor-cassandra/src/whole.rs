@@ -32,11 +32,15 @@ const KEYS_TOGETHER: usize = 32;
 pub(crate) async fn connect(options: Options, versions: Versions) -> Result<Store> {
     let cluster = Cluster::connect(&options).await?;
     let copies = options.replication.unwrap_or_else(|| cluster.local_nodes().clamp(1, 3) as u8);
-    let keyspace = cluster.session.get_cluster_state().get_keyspace(&options.keyspace).is_some();
-    if !keyspace {
+    let state = cluster.session.get_cluster_state();
+    let keyspace = state.get_keyspace(&options.keyspace);
+    // Only what is missing: whose schema was made by hand needs no right to make one.
+    if keyspace.is_none() {
         cluster.say(&schema::keyspace(&options, &cluster.datacenter, copies)).await?;
     }
-    cluster.say(&schema::settings(&options)).await?;
+    if keyspace.is_none_or(|keyspace| !keyspace.tables.contains_key(schema::SETTINGS)) {
+        cluster.say(&schema::settings(&options)).await?;
+    }
     let settings = settings::agree(&cluster, &options).await?;
     let store = Store::new(options, settings, cluster, versions);
     // Everyone's first database is made now, so that what is not granted shows at once.

@@ -9,25 +9,28 @@ use crate::{
 
 /// The password of a server or a client, if there is one. It is never empty.
 pub(crate) fn from(said: Option<&str>, file: Option<&Path>) -> Outcome<Option<String>> {
-    let (password, origin) = match (said, file) {
+    match (said, file) {
         (Some(_), Some(_)) => {
-            return Err(Failure::usage(
-                "--password and --password-file exclude each other: give one of them",
-            ));
+            Err(Failure::usage("--password and --password-file exclude each other: give one of them"))
         }
-        (None, None) => return Ok(None),
-        (Some(password), None) => (password.to_owned(), "--password".to_owned()),
-        (None, Some(path)) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Failure::failed(format!("--password-file: cannot read {}: {error}", path.display()))
-            })?;
-            (text.lines().next().unwrap_or("").to_owned(), format!("--password-file {}", path.display()))
-        }
-    };
+        (None, None) => Ok(None),
+        (Some(password), None) => some(password, "--password").map(Some),
+        (None, Some(path)) => in_file("--password-file", path).map(Some),
+    }
+}
+
+/// The first line of the file that an option names.
+pub(crate) fn in_file(option: &str, path: &Path) -> Outcome<String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("{option}: cannot read {}: {error}", path.display())))?;
+    some(text.lines().next().unwrap_or(""), &format!("{option} {}", path.display()))
+}
+
+fn some(password: &str, origin: &str) -> Outcome<String> {
     if password.is_empty() {
         return Err(Failure::usage(format!("{origin}: the password is empty; give one, or leave it out")));
     }
-    Ok(Some(password))
+    Ok(password.to_owned())
 }
 
 impl Credentials {

@@ -25,7 +25,7 @@ pub fn require(program: &str) -> Option<PathBuf> {
     let found = find(program);
     if found.is_none() {
         let install = INSTALL.iter().find(|(name, _)| *name == program).map_or("install it", |(_, how)| how);
-        missing(program, install);
+        left_out(&not_installed(program, install));
     }
     found
 }
@@ -36,7 +36,7 @@ pub fn require_redis_py() -> Option<PathBuf> {
     if python_imports(&python, "redis") {
         return Some(python);
     }
-    missing("redis-py", "apt-get install python3-redis, or python3 -m pip install redis");
+    left_out(&not_installed("redis-py", "apt-get install python3-redis, or python3 -m pip install redis"));
     None
 }
 
@@ -55,20 +55,21 @@ fn python_imports(python: &Path, module: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn missing(program: &str, install: &str) {
+/// Says that the running test is left out, and why. Panics instead when `CI` is set.
+pub(crate) fn left_out(why: &str) {
     let thread = thread::current();
-    let line = skip_line(thread.name().unwrap_or("a test"), program, install);
+    let line = format!("SKIPPED {}: {why}", thread.name().unwrap_or("a test"));
     assert!(env::var_os("CI").is_none(), "{line}; with CI set nothing is left out");
     println!("{line}");
 }
 
-fn skip_line(test: &str, program: &str, install: &str) -> String {
-    format!("SKIPPED {test}: {program} is not installed ({install})")
+pub(crate) fn not_installed(program: &str, install: &str) -> String {
+    format!("{program} is not installed ({install})")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{find, skip_line};
+    use super::{find, not_installed};
 
     #[test]
     fn a_program_is_found_on_the_path_or_not() {
@@ -77,10 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn a_skipped_test_says_what_to_install() {
+    fn what_is_missing_says_how_to_have_it() {
         assert_eq!(
-            skip_line("a::b", "redis-server", "apt-get install redis-server"),
-            "SKIPPED a::b: redis-server is not installed (apt-get install redis-server)"
+            not_installed("redis-server", "apt-get install redis-server"),
+            "redis-server is not installed (apt-get install redis-server)"
         );
     }
 }

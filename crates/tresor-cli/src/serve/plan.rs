@@ -85,7 +85,8 @@ pub(crate) fn cluster(options: &Options) -> Outcome<tresor_cassandra::Options> {
             "--durability: with the cassandra engine the cluster's own commit log decides what survives; leave it out",
         ));
     }
-    let password = password::from(None, options.cassandra_password_file.as_deref())?;
+    let file = options.cassandra_password_file.as_deref();
+    let password = file.map(|path| password::in_file("--cassandra-password-file", path)).transpose()?;
     let credentials = match (&options.cassandra_user, password) {
         (Some(user), Some(password)) => Some((user.clone(), password)),
         (None, None) => None,

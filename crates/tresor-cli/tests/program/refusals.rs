@@ -69,12 +69,28 @@ fn what_this_version_does_not_have_says_so() {
         (&["-mode", "2", "-store_path", path], "the disk engine"),
         (&["--engine", "json", "--store-path", path], "the json engine"),
         (&["--engine", "sqlite", "--store-path", path], "the sqlite engine"),
-        (&["--engine", "cassandra"], "the cassandra engine"),
         (&["--cache-capacity", "5"], "--cache-capacity"),
     ] {
         refuses(1, arguments, &[name, "not in this version", "--engine memory"]);
     }
     assert!(!fs::exists(path).expect("a path can be asked for"), "nothing is half-started");
+}
+
+#[test]
+fn a_cluster_needs_what_reaches_it_and_nothing_of_a_store_of_ones_own() {
+    let contact = ["--engine", "cassandra", "--cassandra-contact", "127.0.0.1:1"];
+    let refuses = |code, more: &[&str], words: &[&str]| refuses(code, &[&contact, more].concat(), words);
+    says(
+        &refused(2, &[&FREE[..], &["--engine", "cassandra"]].concat()),
+        &["--cassandra-contact", "127.0.0.1:9042"],
+    );
+    refuses(2, &["--store-path", "never-made"], &["--store-path", "the cluster has all the data"]);
+    refuses(2, &["--durability", "always"], &["--durability", "commit log"]);
+    refuses(2, &["--cassandra-user", "somebody"], &["--cassandra-user", "--cassandra-password-file"]);
+    let nowhere = ["--cassandra-user", "somebody", "--cassandra-password-file", "/nowhere/at/all"];
+    refuses(1, &nowhere, &["--cassandra-password-file", "/nowhere/at/all"]);
+    refuses(1, &["--cassandra-timeout-ms", "1000"], &["no node of --cassandra-contact 127.0.0.1:1 answers"]);
+    refuses(1, &["--cassandra-tls-ca", "/nowhere/at/all"], &["--cassandra-tls-ca", "/nowhere/at/all"]);
 }
 
 #[test]

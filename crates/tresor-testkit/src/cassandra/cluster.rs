@@ -4,12 +4,12 @@
 //! A node counts as started when it serves CQL and when it and every other node that is up have seen
 //! each other: only then does a quorum that needs it succeed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
 use super::{
-    MOST_NODES, Options,
+    MOST_NODES, Options, certificates,
     launch::Launch,
     network::{Network, STORAGE_PORT},
     node::Node,
@@ -79,6 +79,11 @@ impl Cluster {
     /// Its addresses.
     pub fn network(&self) -> &Network {
         &self.launch.options.network
+    }
+
+    /// The file with who signed its nodes' certificates, in PEM, if it is secured.
+    pub fn authorities(&self) -> PathBuf {
+        certificates::authorities(self.launch.root())
     }
 
     /// The process id of a node's Java; `None` while it is killed or stopped. The first node is 1.

@@ -6,7 +6,11 @@
 
 use std::{ffi::OsString, fs, net::Ipv4Addr, path::Path};
 
-use super::{CQL_PORT, Options, STORAGE_PORT, artifacts::Artifacts};
+use super::{
+    CQL_PORT, Options, STORAGE_PORT,
+    artifacts::Artifacts,
+    certificates::{self, STORE_PASSWORD},
+};
 
 /// When a node's commit log reaches the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,7 @@ const EXPORTED: [&str; 5] = [
 ];
 
 /// Heap, collector, compiler, and the short waits. JMX stays off: nobody asks for its port.
-const VIRTUAL_MACHINE: [&str; 11] = [
+const VIRTUAL_MACHINE: [&str; 12] = [
     "-Xms768m",
     "-Xmx768m",
     "-Xss512k",
@@ -72,6 +76,7 @@ const VIRTUAL_MACHINE: [&str; 11] = [
     "-Djdk.attach.allowAttachSelf=true",
     "-Dcassandra-foreground=yes",
     "-Dcassandra.ring_delay_ms=2000",
+    "-Dcassandra.superuser_setup_delay_ms=0",
     "-Dcassandra.skip_wait_for_gossip_to_settle=0",
     "--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED",
 ];
@@ -140,10 +145,27 @@ seed_provider:
         caches = data("caches"),
         cdc = data("cdc"),
     );
+    if options.secured {
+        yaml.push_str(&security(directory));
+    }
     if options.version.starts_with('6') {
         yaml.push_str(&accord(&data("accord")));
     }
     yaml
+}
+
+/// Users, rights, and encrypted connections beside plain ones.
+fn security(directory: &Path) -> String {
+    let root = directory.parent().unwrap_or(directory);
+    format!(
+        "\
+authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
+client_encryption_options:
+  {{enabled: true, optional: true, keystore: {keys}, keystore_password: {STORE_PASSWORD}, store_type: PKCS12}}
+",
+        keys = serde_json::json!(certificates::key_store(root).to_string_lossy()),
+    )
 }
 
 /// Accord's part of the file. After SIGKILL a node refuses to start unless told otherwise, since it may

@@ -22,7 +22,7 @@ use rustix::process::Pid;
 use super::{
     Options,
     artifacts::Artifacts,
-    configuration,
+    certificates, configuration,
     node::{Node, PAUSE},
     requirements,
 };
@@ -79,7 +79,15 @@ impl Launch {
         let told = |error| format!("{}: {error}", directory.display());
         fs::create_dir_all(directory).map_err(told)?;
         let directory = directory.canonicalize().map_err(told)?;
+        if options.secured {
+            certificates::make(&java, &directory, &options.network)?;
+        }
         Ok(Self { options, artifacts, java, directory, disposable })
+    }
+
+    /// Where all nodes have theirs.
+    pub(super) fn root(&self) -> &Path {
+        &self.directory
     }
 
     /// Where a node has its files.

@@ -7,6 +7,7 @@
 
 mod artifacts;
 pub mod background;
+mod certificates;
 mod cluster;
 mod configuration;
 mod cql_probe;
@@ -41,11 +42,19 @@ pub struct Options {
     pub network: Network,
     /// What a node may lose when it is killed.
     pub commit_log: CommitLog,
+    /// Whether it wants a user (`cassandra`, whose password is the same) and takes encrypted connections
+    /// too; see [`Cluster::authorities`].
+    pub secured: bool,
 }
 
 impl Default for Options {
     /// [`VERSION`] on 127.0.0.1 and on, with the commit log as Cassandra ships it.
     fn default() -> Self {
-        Self { version: VERSION.to_owned(), network: Network::default(), commit_log: CommitLog::default() }
+        Self {
+            version: VERSION.to_owned(),
+            network: Network::default(),
+            commit_log: CommitLog::default(),
+            secured: false,
+        }
     }
 }

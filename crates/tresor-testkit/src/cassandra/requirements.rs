@@ -7,7 +7,6 @@ use std::{
     env,
     path::PathBuf,
     process::{Command, Stdio},
-    thread,
 };
 
 use super::artifacts::Artifacts;
@@ -23,7 +22,7 @@ const INSTALL_MAVEN: &str = "apt-get install maven";
 pub fn missing(version: &str) -> Option<String> {
     let java = java().err();
     let needs_maven = !Artifacts::cached(version) && programs::find("mvn").is_none();
-    let maven = needs_maven.then(|| format!("mvn is not installed ({INSTALL_MAVEN})"));
+    let maven = needs_maven.then(|| programs::not_installed("mvn", INSTALL_MAVEN));
     let all: Vec<String> = [java, maven].into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
@@ -31,19 +30,18 @@ pub fn missing(version: &str) -> Option<String> {
 /// Whether nodes of a version can run here; false after saying what is left out. Panics instead when
 /// `CI` is set.
 pub fn require(version: &str) -> bool {
-    let Some(missing) = missing(version) else { return true };
-    let thread = thread::current();
-    let line = format!("SKIPPED {}: {missing}", thread.name().unwrap_or("a test"));
-    assert!(env::var_os("CI").is_none(), "{line}; with CI set nothing is left out");
-    println!("{line}");
-    false
+    let missing = missing(version);
+    if let Some(missing) = &missing {
+        programs::left_out(missing);
+    }
+    missing.is_none()
 }
 
 /// The `java` to run nodes with: `JAVA_HOME`'s, else the one on `PATH`.
 pub(super) fn java() -> Result<PathBuf, String> {
     let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let java = home.filter(|java| java.is_file()).or_else(|| programs::find("java"));
-    let java = java.ok_or_else(|| format!("java is not installed ({INSTALL_JAVA})"))?;
+    let java = java.ok_or_else(|| programs::not_installed("java", INSTALL_JAVA))?;
     let shown = java.display();
     let output = Command::new(&java)
         .arg("-version")
