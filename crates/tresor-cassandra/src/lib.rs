@@ -27,7 +27,7 @@ mod tokens;
 mod versions;
 mod whole;
 
-use std::{future::Future, sync::Arc, thread};
+use std::{future::Future, num::NonZero, sync::Arc, thread};
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
@@ -53,9 +53,8 @@ pub use crate::{
     schema::statements as schema,
 };
 
-/// Threads that talk to the cluster. The driver's work is small; one thread keeps up with several
-/// workers.
-const THREADS: usize = 2;
+/// The most threads that talk to the cluster.
+const MOST_THREADS: usize = 8;
 
 /// The engine on a cluster.
 pub struct CassandraEngine {
@@ -74,7 +73,7 @@ pub struct CassandraEngine {
 /// the keyspace was made with other options.
 pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<CassandraEngine>> {
     let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
+        .worker_threads(threads())
         .thread_name("tresor-cassandra")
         .enable_all()
         .build()
@@ -88,6 +87,13 @@ pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<CassandraEngi
         counts: whole::Counts::default(),
         clock,
     }))
+}
+
+/// As many threads as a server has workers beside them: half the cores. More would only hand requests
+/// from one to the other.
+fn threads() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).clamp(1, MOST_THREADS)
 }
 
 impl CassandraEngine {

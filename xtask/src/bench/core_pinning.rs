@@ -5,7 +5,7 @@
 
 use std::thread::available_parallelism;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Outcome;
 
@@ -24,5 +24,20 @@ pub(super) fn is_possible() -> bool {
 pub(super) fn pin_client() -> Outcome {
     let mut cores = CpuSet::new();
     cores.set(CLIENT_CORE);
-    sched_setaffinity(None, &cores).map_err(|error| format!("cannot pin to core {CLIENT_CORE}: {error}"))
+    move_to(&cores)
+}
+
+/// Does something, such as to start a program, that is not bound to a core.
+pub(super) fn on_all_cores<T>(does: impl FnOnce() -> T) -> Outcome<T> {
+    let before = sched_getaffinity(None).map_err(|error| format!("cannot see the cores: {error}"))?;
+    let mut cores = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|core| cores.set(core));
+    move_to(&cores)?;
+    let done = does();
+    move_to(&before)?;
+    Ok(done)
+}
+
+fn move_to(cores: &CpuSet) -> Outcome {
+    sched_setaffinity(None, cores).map_err(|error| format!("cannot choose the cores: {error}"))
 }

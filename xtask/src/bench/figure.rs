@@ -21,6 +21,8 @@ pub(super) enum Bar {
     RatioAtLeast(f64),
     /// Ours is at most this, whatever the peer has.
     AtMost(f64),
+    /// Ours is at least this.
+    AtLeast(f64),
 }
 
 /// One line of the table.
@@ -81,6 +83,7 @@ impl Figure {
             Bar::RatioAtMost(bar) => self.ratio().map(|ratio| ratio <= bar),
             Bar::RatioAtLeast(bar) => self.ratio().map(|ratio| ratio >= bar),
             Bar::AtMost(bar) => Some(median(&self.ours) <= bar),
+            Bar::AtLeast(bar) => Some(median(&self.ours) >= bar),
         }
     }
 
@@ -91,6 +94,7 @@ impl Figure {
             Some(Bar::RatioAtMost(bar)) => format!("ratio ≤ {bar:.2}"),
             Some(Bar::RatioAtLeast(bar)) => format!("ratio ≥ {bar:.2}"),
             Some(Bar::AtMost(bar)) => format!("≤ {}", amount(bar, self.unit)),
+            Some(Bar::AtLeast(bar)) => format!("≥ {}", amount(bar, self.unit)),
         };
         let verdict = match self.meets() {
             None => "",

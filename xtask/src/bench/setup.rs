@@ -28,6 +28,8 @@ pub(super) struct Setup {
     pub(super) pinned: Pinned,
     /// The example that measures the library, where its row is wanted.
     pub(super) library_example: Option<PathBuf>,
+    /// The example that measures a cluster, where its row is wanted.
+    pub(super) cluster_example: Option<PathBuf>,
     /// The peer on Go's net/http, or why there is none.
     pub(super) http_map: Outcome<PathBuf>,
     scratch: PathBuf,
@@ -51,12 +53,15 @@ impl Setup {
             }
             None => build(&options.profile, "-p tresor-cli", &target)?.join("tresor"),
         };
-        let library_example = if options.selects("library") {
-            let built = build(&options.profile, "-p tresor --example measure_get", &target)?;
-            Some(built.join("examples/measure_get"))
-        } else {
-            None
+        let example = |row: &str, package: &str, name: &str| -> Outcome<Option<PathBuf>> {
+            if !options.selects(row) {
+                return Ok(None);
+            }
+            let what = format!("-p {package} --example {name}");
+            Ok(Some(build(&options.profile, &what, &target)?.join("examples").join(name)))
         };
+        let library_example = example("library", "tresor", "measure_get")?;
+        let cluster_example = example("cassandra", "tresor-cassandra", "measure_cluster")?;
         let scratch = target.join("bench");
         fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         let http_map =
@@ -71,7 +76,17 @@ impl Setup {
         };
         let machine = machine(&programs, pinned);
         let directories = AtomicU32::new(0);
-        Ok(Self { options, programs, machine, pinned, library_example, http_map, scratch, directories })
+        Ok(Self {
+            options,
+            programs,
+            machine,
+            pinned,
+            library_example,
+            cluster_example,
+            http_map,
+            scratch,
+            directories,
+        })
     }
 
     /// A number for a whole run, or one for a quick one.

@@ -5,6 +5,7 @@
 
 mod always;
 mod always_p99;
+mod cassandra;
 mod cpu;
 mod engine_interface;
 mod expiry;
@@ -31,7 +32,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 14] = [
+pub(super) const ROWS: [Row; 15] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
@@ -46,6 +47,7 @@ pub(super) const ROWS: [Row; 14] = [
     row("engine-interface", "a get through the engine interface", engine_interface::measure),
     row("expiry", "until the memory of expired keys is back", expiry::measure),
     row("index", "what scans in key order cost", index::measure),
+    row("cassandra", "a server on a cluster, beside the bare driver", cassandra::measure),
 ];
 
 /// All names, for messages.
