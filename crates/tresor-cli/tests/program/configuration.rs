@@ -31,17 +31,43 @@ fn flags_beat_environment_beats_file_beats_defaults() {
     assert_eq!(numbers, [Some(100), Some(20), Some(3), Some(1000)]);
 }
 
+/// What only a store on a cluster may say, with its engine.
+const CLUSTER: &str = "\
+    engine = \"cassandra\"\ncassandra-contact = [\"a.example:9042\", \"b.example:9043\"]\n\
+    cassandra-replication = 2\ncassandra-datacenter = \"d\"\ncassandra-user = \"u\"\n\
+    cassandra-password-file = \"PASSWORD\"\ncassandra-tls-ca = \"ca\"\n";
+
+/// What only a store of its own may say, with its engine.
+const LOCAL: &str = "\
+    engine = \"memory\"\nstore-path = \"s\"\ndurability = \"interval\"\ndurability-interval-ms = 7\n\
+    snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nmax-memory = \"2GiB\"\n\
+    max-memory-policy = \"allkeys-lru\"\n";
+
+/// What every store may say.
+const COMMON: &str = "\
+    port = 0\nresp-port = \"off\"\nline-port = \"off\"\nbind = [\"127.0.0.1\", \"::1\"]\n\
+    allowed-host = [\"a.example\", \"b.example\"]\nready-file = \"r\"\npassword-file = \"PASSWORD\"\n\
+    insecure-no-auth = true\nenable-debug-command = true\nthreads = 3\nmax-value-bytes = \"1MiB\"\n\
+    max-clients = 9\nlog-format = \"json\"\nlog-level = \"debug\"\ncassandra-keyspace = \"k\"\n\
+    cassandra-writes = \"eventual\"\ncassandra-consistency = \"each-quorum\"\n\
+    cassandra-order = \"off\"\ncassandra-buckets = 5\ncassandra-mset = \"per-key\"\n\
+    cassandra-timeout-ms = 6\ncassandra-max-value-bytes = \"4MiB\"\n";
+
 #[test]
 fn every_option_can_be_said_in_each_of_the_three_ways() {
+    said_in_each_way(&[LOCAL, COMMON].concat());
+}
+
+#[test]
+fn every_option_of_a_cluster_can_be_said_in_each_of_the_three_ways() {
+    let held = "durability = \"none\"\ndurability-interval-ms = 7\nsnapshot-log-bytes = \"1GiB\"\n\
+        snapshot-interval-seconds = 8\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
+    said_in_each_way(&[CLUSTER, held, COMMON].concat());
+}
+
+/// What --check-config prints is itself a file that says the same; so are flags and variables.
+fn said_in_each_way(all: &str) {
     let directory = TemporaryDirectory::new("configuration");
-    // What --check-config prints is itself a file that says the same.
-    let all = "\
-        port = 0\nresp-port = \"off\"\nline-port = \"off\"\nbind = [\"127.0.0.1\", \"::1\"]\n\
-        allowed-host = [\"a.example\", \"b.example\"]\nready-file = \"r\"\nengine = \"memory\"\nstore-path = \"s\"\n\
-        durability = \"interval\"\ndurability-interval-ms = 7\nsnapshot-log-bytes = \"1GiB\"\n\
-        snapshot-interval-seconds = 8\npassword-file = \"PASSWORD\"\ninsecure-no-auth = true\n\
-        enable-debug-command = true\nthreads = 3\nmax-value-bytes = \"1MiB\"\nmax-clients = 9\nmax-memory = \"2GiB\"\n\
-        max-memory-policy = \"allkeys-lru\"\nlog-format = \"json\"\nlog-level = \"debug\"\n";
     let password = directory.join("password");
     fs::write(&password, "hunter2\n").expect("the temporary directory takes a file");
     let all = all.replace("PASSWORD", password.to_str().expect("temporary paths are UTF-8"));
