@@ -5,6 +5,7 @@
 //! the engine's own; whoever calls only waits. How rows are laid out and written: `schema.rs`,
 //! `linearizable.rs`, `eventual.rs`, `ordered.rs`.
 
+mod accord;
 mod change;
 mod clocks;
 mod cluster;
@@ -21,9 +22,11 @@ mod schema;
 mod settings;
 mod statements;
 mod store;
+mod sweep;
 mod tables;
 mod tls;
 mod tokens;
+mod transactions;
 mod versions;
 mod whole;
 
@@ -81,6 +84,9 @@ pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<CassandraEngi
     let versions = Versions::new(clock.clone());
     let store = Arc::new(runtime.block_on(whole::connect(options, versions))?);
     runtime.spawn(clocks::watch(store.clone(), clock.clone()));
+    if store.settings.transactions {
+        runtime.spawn(sweep::watch(store.clone(), clock.clone()));
+    }
     Ok(Arc::new(CassandraEngine {
         store,
         runtime: Mutex::new(Some(runtime)),
@@ -116,6 +122,13 @@ impl CassandraEngine {
         self.store.clone()
     }
 
+    /// Deletes what was removed or has expired a day ago, where Cassandra does not do so by itself, and
+    /// answers how many rows those were. Done every hour anyway.
+    pub fn sweep(&self) -> Eventual<'_, u64> {
+        let (store, now_ms) = (self.store(), self.clock.now_ms());
+        Eventual::later(self.begin(async move { sweep::all(&store, now_ms).await }))
+    }
+
     fn writes_are_serial(&self) -> bool {
         self.store.options.writes == Writes::Linearizable
     }
@@ -125,7 +138,7 @@ impl CassandraEngine {
         let address = Address::of(key);
         let deadline = self.store.deadline();
         let turning = (self.store(), address.clone());
-        let _turn = self.begin(async move { turning.0.turn(&turning.1, deadline).await }).await?;
+        let _turn = self.begin(async move { turning.0.turns(&[turning.1], deadline).await }).await?;
         for tries in 0.. {
             let reading = (self.store(), address.clone());
             let row = self.begin(async move { linearizable::read_one(&reading.0, &reading.1).await }).await?;
@@ -156,7 +169,7 @@ impl Engine for CassandraEngine {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             name: "cassandra",
-            atomic_batches: false,
+            atomic_batches: self.store.settings.transactions,
             guards: self.writes_are_serial(),
             ordered: self.store.options.order == KeptOrder::Kept,
             swap: false,

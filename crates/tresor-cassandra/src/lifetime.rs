@@ -22,6 +22,15 @@ pub(crate) fn ttl_s(row: &Row, now_ms: u64) -> i32 {
     if (now_ms / 1000).saturating_add(ttl_s) > LATEST_S { 0 } else { ttl_s as i32 }
 }
 
+/// Whether a row that the cluster does not collect is of no more use; `age_ms` is its version's.
+pub(crate) fn is_forgotten(row: &Row, age_ms: u64, now_ms: u64) -> bool {
+    match (&row.value, row.expires_at_ms) {
+        (None, _) => age_ms >= GRACE_S * 1000,
+        (Some(_), Some(at_ms)) => at_ms.saturating_add(GRACE_S * 1000) <= now_ms,
+        (Some(_), None) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

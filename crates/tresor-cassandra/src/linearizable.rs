@@ -7,7 +7,7 @@
 //! too many, which scans see through, and never one too few.
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use scylla::statement::batch::{Batch, BatchType};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -20,12 +20,12 @@ use crate::{
     change::{OwnedChange, Planned, Rows, What, plan},
     cluster::unreadable,
     failure::Intent,
-    lifetime::ttl_s,
     ordered,
     row::{Address, Row},
     statements::Statements,
     store::{Store, pause},
     tables::was_applied,
+    transactions,
 };
 
 type Columns = (Option<Bytes>, Option<i8>, Option<i64>, Option<i64>);
@@ -33,11 +33,12 @@ type MemberColumns = (Bytes, Option<Bytes>, Option<i8>, Option<i64>, Option<i64>
 
 /// Reads rows, in the order of their addresses.
 pub(crate) async fn read(store: &Store, addresses: &[Address], isolation: Isolation) -> Result<Vec<Row>> {
-    if let [first, rest @ ..] = addresses
-        && isolation == Isolation::Together
-        && !rest.is_empty()
-        && rest.iter().all(|other| other.beside(first))
-    {
+    let together = isolation == Isolation::Together && addresses.len() > 1;
+    if together && store.settings.transactions {
+        // One partition's rows too: a transaction writes them one after another there.
+        return transactions::read(store, addresses).await;
+    }
+    if together && addresses.iter().all(|other| other.beside(&addresses[0])) {
         return read_partition(store, addresses).await;
     }
     try_join_all(addresses.iter().map(|address| read_one(store, address))).await
@@ -72,18 +73,18 @@ async fn read_partition(store: &Store, addresses: &[Address]) -> Result<Vec<Row>
     Ok(addresses.iter().map(|address| row(address).unwrap_or_default()).collect())
 }
 
-/// Applies changes of one key whole or not at all.
+/// Applies changes whole or not at all: of one key, or of several where there are transactions.
 pub(crate) async fn write(store: &Store, changes: &[OwnedChange], now_ms: u64) -> Result<Outcome> {
     let deadline = store.deadline();
     let statements = store.made(changes[0].address.database).await?;
-    let _turn = store.turn(&changes[0].address, deadline).await?;
+    let addresses = addresses(changes);
+    let _turns = store.turns(&addresses, deadline).await?;
     if let [change] = changes
         && change.blind
         && let Some(outcome) = put_above(store, &statements, change, now_ms).await?
     {
         return Ok(outcome);
     }
-    let addresses = addresses(changes);
     for tries in 0.. {
         let read = read(store, &addresses, Isolation::Together).await?;
         let rows: Rows = addresses.iter().cloned().zip(read).collect();
@@ -134,8 +135,7 @@ pub(crate) async fn attempt(
     for (_, row) in &rows {
         store.check_size(row.value.as_ref().map_or(0, Bytes::len))?;
     }
-    let statements = store.made(rows[0].0.database).await?;
-    if !set(store, &statements, read, &rows, now_ms).await? {
+    if !set(store, read, &rows, now_ms).await? {
         return Ok(None);
     }
     let sequence = rows.iter().map(|(_, row)| row.version).max().unwrap_or_default();
@@ -143,17 +143,19 @@ pub(crate) async fn attempt(
 }
 
 /// Sets rows if their versions are those that were read.
-async fn set(store: &Store, statements: &Statements, read: &Rows, rows: &Rows, now_ms: u64) -> Result<bool> {
+async fn set(store: &Store, read: &Rows, rows: &Rows, now_ms: u64) -> Result<bool> {
     let changed = || rows.iter().zip(read).filter(|((_, row), (_, before))| row.version != before.version);
     let entries = changed().filter(|((_, row), _)| row.is_live(now_ms));
-    try_join_all(
-        entries.map(|((address, row), _)| ordered::insert(store, statements, (address, row), now_ms)),
-    )
+    try_join_all(entries.map(async |((address, row), _)| {
+        let statements = store.made(address.database).await?;
+        ordered::insert(store, &statements, (address, row), now_ms).await
+    }))
     .await?;
     let applied = match &rows[..] {
         [(address, row)] => {
+            let statements = store.made(address.database).await?;
             let values = (
-                ttl_s(row, now_ms),
+                store.ttl_s(row, now_ms),
                 &row.value,
                 row.value.as_ref().map(|_| row.kind as i8),
                 row.version as i64,
@@ -163,25 +165,32 @@ async fn set(store: &Store, statements: &Statements, read: &Rows, rows: &Rows, n
                 &address.member,
                 condition(read[0].1.version),
             );
-            store.cluster.execute(&statements.set_if_version, values, Intent::Change).await?
+            was_applied(store.cluster.execute(&statements.set_if_version, values, Intent::Change).await?)?
         }
-        _ => set_together(store, statements, read, rows, now_ms).await?,
+        _ if store.settings.transactions => transactions::set(store, read, rows).await?,
+        _ => was_applied(set_together(store, read, rows, now_ms).await?)?,
     };
-    if !was_applied(applied)? {
+    if !applied {
         return Ok(false);
     }
     let gone = changed().filter(|((_, row), (_, before))| !row.is_live(now_ms) && before.value.is_some());
-    join_all(gone.map(|((address, row), _)| ordered::remove(store, statements, address, row.version))).await;
+    try_join_all(gone.map(async |((address, row), _)| {
+        let statements = store.made(address.database).await?;
+        ordered::remove(store, &statements, address, row.version).await;
+        Ok::<_, Error>(())
+    }))
+    .await?;
     Ok(true)
 }
 
+/// Sets rows of one partition, which a batch does as one.
 async fn set_together(
     store: &Store,
-    statements: &Statements,
     read: &Rows,
     rows: &Rows,
     now_ms: u64,
 ) -> Result<scylla::response::query_result::QueryResult> {
+    let statements = store.made(rows[0].0.database).await?;
     let mut batch = Batch::new(BatchType::Unlogged);
     batch.set_consistency(scylla::statement::Consistency::Quorum);
     batch.set_serial_consistency(Some(scylla::statement::SerialConsistency::Serial));
@@ -189,7 +198,7 @@ async fn set_together(
     for ((address, row), (_, before)) in rows.iter().zip(read) {
         batch.append_statement(statements.set_if_version.clone());
         values.push((
-            ttl_s(row, now_ms),
+            store.ttl_s(row, now_ms),
             &row.value,
             row.value.as_ref().map(|_| row.kind as i8),
             // A row that is only guarded is written as it is; one that is not there stays without a version.
@@ -228,7 +237,7 @@ async fn put_above(
         ordered::insert(store, statements, (address, row), now_ms).await?;
     }
     let values = (
-        ttl_s(row, now_ms),
+        store.ttl_s(row, now_ms),
         &row.value,
         row.kind as i8,
         version as i64,

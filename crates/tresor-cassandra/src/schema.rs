@@ -5,7 +5,10 @@
 //! spread over a fixed number of partitions. Leveled compaction, because a store is read by key far
 //! more often than its tables are rewritten: a read then looks into about one file a level.
 
-use crate::options::{Options, Order};
+use crate::{
+    accord,
+    options::{Options, Order},
+};
 
 /// The format of these tables, kept with the keyspace.
 pub(crate) const FORMAT: &str = "1";
@@ -39,13 +42,14 @@ pub(crate) fn settings(options: &Options) -> String {
 }
 
 /// The table that holds the entries of a database.
-pub(crate) fn entries(options: &Options, database: u8) -> String {
+pub(crate) fn entries(options: &Options, database: u8, transactions: bool) -> String {
+    let mode = if transactions { format!(" AND {}", accord::TABLE_OPTION) } else { String::new() };
     format!(
         "CREATE TABLE IF NOT EXISTS {}.entry_{database} (\
          database tinyint, key blob, member blob, \
          value blob, kind tinyint, version bigint, expires_at bigint, \
          PRIMARY KEY ((database, key), member)) \
-         WITH compaction = {{'class': 'LeveledCompactionStrategy'}}",
+         WITH compaction = {{'class': 'LeveledCompactionStrategy'}}{mode}",
         quoted(&options.keyspace)
     )
 }
@@ -62,11 +66,12 @@ pub(crate) fn ordered(options: &Options, database: u8) -> String {
     )
 }
 
-/// All statements that make a store, for someone who makes it by hand.
-pub fn statements(options: &Options, datacenter: &str, copies: u8) -> Vec<String> {
+/// All statements that make a store, for someone who makes it by hand; `transactions` for a Cassandra
+/// that has Accord.
+pub fn statements(options: &Options, datacenter: &str, copies: u8, transactions: bool) -> Vec<String> {
     let mut all = vec![keyspace(options, datacenter, copies), settings(options)];
     for database in 0..tresor::engine::DATABASES {
-        all.push(entries(options, database));
+        all.push(entries(options, database, transactions));
         if options.order == Order::Kept {
             all.push(ordered(options, database));
         }

@@ -4,6 +4,7 @@ use scylla::statement::{Consistency, SerialConsistency, unprepared::Statement};
 use tresor::{Error, Result};
 
 use crate::{
+    accord,
     cluster::{Cluster, unreadable},
     failure::{self, Intent},
     options::{Options, Order, Writes},
@@ -15,18 +16,29 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) store_id: u64,
     pub(crate) buckets: u16,
+    /// Whether rows of several partitions can be changed as one.
+    pub(crate) transactions: bool,
 }
+
+/// What the setting of transactions says where there are some.
+const ACCORD: &str = "accord";
 
 /// Writes what is not there yet, and reads what is.
 pub(crate) async fn agree(cluster: &Cluster, options: &Options) -> Result<Settings> {
     let store_id = getrandom::u64().map_err(|error| Error::invalid("no random numbers").caused_by(error))?;
     let known = read(cluster, options).await?;
+    // A store that was made without them stays so: its tables are others.
+    let transactions = match known.is_empty() && accord::serves(cluster, options).await? {
+        true => ACCORD,
+        false => "off",
+    };
     for (name, value) in [
         ("format", FORMAT.to_owned()),
         ("writes", options.writes.to_string()),
         ("order", options.order.to_string()),
         ("buckets", options.buckets.to_string()),
         ("store_id", store_id.to_string()),
+        ("transactions", transactions.to_owned()),
     ] {
         if known.iter().all(|(known, _)| known != name) {
             put_if_absent(cluster, options, name, &value).await?;
@@ -52,7 +64,11 @@ pub(crate) async fn agree(cluster: &Cluster, options: &Options) -> Result<Settin
             Error::invalid(message).caused_by(error)
         })
     };
-    Ok(Settings { store_id: number("store_id")?, buckets: number("buckets")?.clamp(1, 4096) as u16 })
+    Ok(Settings {
+        store_id: number("store_id")?,
+        buckets: number("buckets")?.clamp(1, 4096) as u16,
+        transactions: find("transactions") == ACCORD,
+    })
 }
 
 fn refuse_other<T: PartialEq + std::fmt::Display>(

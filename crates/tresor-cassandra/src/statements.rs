@@ -33,6 +33,8 @@ pub(crate) struct Statements {
     pub(crate) set_if_version: PreparedStatement,
     /// A compare-and-set that only asks for a lower version.
     pub(crate) set_if_below: PreparedStatement,
+    /// A deletion for good of a row that is still the same.
+    pub(crate) delete_if_version: PreparedStatement,
     /// A write without a condition, and its opposite.
     pub(crate) set: PreparedStatement,
     pub(crate) delete: PreparedStatement,
@@ -113,6 +115,7 @@ impl Statements {
             check: read.prepare(format!("SELECT {ROW} FROM {table} {AT}")).await?,
             set_if_version: compare.prepare(format!("{} IF version = ?", update("TTL ?"))).await?,
             set_if_below: compare.prepare(format!("{} IF version < ?", update("TTL ?"))).await?,
+            delete_if_version: compare.prepare(format!("DELETE FROM {table} {AT} IF version = ?")).await?,
             set: write.prepare(update("TTL ? AND TIMESTAMP ?")).await?,
             delete: write.prepare(format!("DELETE FROM {table} USING TIMESTAMP ? {AT}")).await?,
             tokens: read.prepare(tokens("value, ")).await?,

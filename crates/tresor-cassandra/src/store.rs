@@ -20,11 +20,13 @@ use tresor::{Error, ErrorKind, Result, engine::Sequence};
 use crate::{
     cluster::Cluster,
     failure::{self, Intent},
+    lifetime,
     options::Options,
-    row::Address,
+    row::{Address, Row},
     settings::Settings,
     statements::Statements,
     tables::Tables,
+    transactions::Prepared,
     versions::Versions,
 };
 
@@ -37,6 +39,7 @@ pub(crate) struct Store {
     pub(crate) settings: Settings,
     pub(crate) cluster: Cluster,
     pub(crate) tables: Tables,
+    pub(crate) transactions: Prepared,
     pub(crate) versions: Versions,
     /// How this clock and the cluster's differ; see `clocks.rs`.
     pub(crate) clock_ahead_ms: AtomicI64,
@@ -46,10 +49,11 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(options: Options, settings: Settings, cluster: Cluster, versions: Versions) -> Self {
         Self {
+            tables: Tables::new(settings.transactions),
+            transactions: Prepared::default(),
             options,
             settings,
             cluster,
-            tables: Tables::new(),
             versions,
             clock_ahead_ms: AtomicI64::new(0),
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
@@ -71,10 +75,27 @@ impl Store {
         Instant::now() + self.options.command_timeout
     }
 
-    /// Waits for this server's turn at a key.
-    pub(crate) async fn turn(&self, address: &Address, deadline: Instant) -> Result<OwnedMutexGuard<()>> {
-        let turn = &self.turns[hash(&address.key) as usize % TURNS];
-        timeout_at(deadline, turn.clone().lock_owned()).await.map_err(|_| failure::of_time(Intent::Harmless))
+    /// Waits for the turns at several keys; taken in one order by everyone, nobody waits in a circle.
+    pub(crate) async fn turns(
+        &self,
+        addresses: &[Address],
+        deadline: Instant,
+    ) -> Result<Vec<OwnedMutexGuard<()>>> {
+        let mut places: Vec<usize> = addresses.iter().map(|address| place(&address.key)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut taken = Vec::with_capacity(places.len());
+        for place in places {
+            let turn = timeout_at(deadline, self.turns[place].clone().lock_owned()).await;
+            taken.push(turn.map_err(|_| failure::of_time(Intent::Harmless))?);
+        }
+        Ok(taken)
+    }
+
+    /// The time to live of a row, in seconds; 0 is for ever. With transactions there is none: a row with
+    /// one is lost to Cassandra 6 as it is now, and none may be given in them.
+    pub(crate) fn ttl_s(&self, row: &Row, now_ms: u64) -> i32 {
+        if self.settings.transactions { 0 } else { lifetime::ttl_s(row, now_ms) }
     }
 
     /// The partition of the index that a key belongs to.
@@ -100,6 +121,11 @@ impl Store {
             ),
         ))
     }
+}
+
+/// Where a key's turn is.
+fn place(key: &[u8]) -> usize {
+    hash(key) as usize % TURNS
 }
 
 /// A hash that all servers and versions agree on. Chosen keys can crowd a bucket, which makes its

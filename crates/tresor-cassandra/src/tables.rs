@@ -32,11 +32,13 @@ pub(crate) struct Tables {
     prepared: [RwLock<Option<Arc<Statements>>>; DATABASES as usize],
     /// One preparation at a time.
     preparing: Mutex<()>,
+    transactions: bool,
 }
 
 impl Tables {
-    pub(crate) fn new() -> Self {
-        Self { prepared: Default::default(), preparing: Mutex::default() }
+    /// None yet; with `transactions` they are made for them.
+    pub(crate) fn new(transactions: bool) -> Self {
+        Self { prepared: Default::default(), preparing: Mutex::default(), transactions }
     }
 
     fn known(&self, database: u8) -> Option<Arc<Statements>> {
@@ -78,7 +80,7 @@ impl Tables {
         if let Some(statements) = self.existing(cluster, options, database).await? {
             return Ok(statements);
         }
-        make(cluster, options, database).await?;
+        make(cluster, options, database, self.transactions).await?;
         self.existing(cluster, options, database).await?.ok_or_else(|| {
             let message = format!("the tables of database {database} were made and are not there; try again");
             Error::new(ErrorKind::Unavailable, message)
@@ -86,9 +88,9 @@ impl Tables {
     }
 }
 
-async fn make(cluster: &Cluster, options: &Options, database: u8) -> Result<()> {
+async fn make(cluster: &Cluster, options: &Options, database: u8, transactions: bool) -> Result<()> {
     let lock = SchemaLock::take(cluster, options).await?;
-    let mut made = cluster.say(&schema::entries(options, database)).await.map(drop);
+    let mut made = cluster.say(&schema::entries(options, database, transactions)).await.map(drop);
     if made.is_ok() && options.order == Order::Kept {
         made = cluster.say(&schema::ordered(options, database)).await.map(drop);
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tresor::{
     Error, Result,
-    engine::{Content, PAGE_BYTES, Page, Position},
+    engine::{Content, Order, PAGE_BYTES, Page, Position, Scan},
 };
 
 use crate::{
@@ -74,6 +74,24 @@ pub(crate) async fn page(store: &Store, scan: &OwnedScan, now_ms: u64) -> Result
         }
     }
     Ok(page)
+}
+
+/// Rows without their values from a token on, those that are gone too; and the last one's token unless
+/// they are the last of all.
+pub(crate) async fn rows(
+    store: &Store,
+    database: u8,
+    from: i64,
+) -> Result<(Vec<(Address, Row)>, Option<i64>)> {
+    let Some(statements) = store.existing(database).await? else { return Ok((Vec::new(), None)) };
+    let (found, last) =
+        partitions(store, &statements, (&all_keys(database), from), TOKEN_PAGE as usize).await?;
+    Ok((found.into_iter().map(|found| (found.address, found.row)).collect(), last))
+}
+
+/// A scan of all keys.
+fn all_keys(database: u8) -> OwnedScan {
+    OwnedScan::of(&Scan::all(database, Order::Any, Content::Keys, TOKEN_PAGE as usize))
 }
 
 /// Whole partitions from a token on, about so many rows; and the token of the last one unless they are
@@ -166,15 +184,7 @@ async fn count_part(
     (database, now_ms): (u8, u64),
     (first, last): (i64, i64),
 ) -> Result<Count> {
-    let scan = OwnedScan {
-        database,
-        order: tresor::engine::Order::Any,
-        position: Position::Start,
-        lower: std::ops::Bound::Unbounded,
-        upper: std::ops::Bound::Unbounded,
-        content: Content::Keys,
-        limit: TOKEN_PAGE as usize,
-    };
+    let scan = all_keys(database);
     let (mut count, mut from) = (Count::default(), Some(first));
     while let Some(first) = from.filter(|first| *first <= last) {
         let mut found = read(store, statements, &scan, (first, last), TOKEN_PAGE).await?;

@@ -1,7 +1,8 @@
 //! What concerns the store as a whole: connecting, batches that span keys or databases, figures.
 //!
-//! No two partitions change as one on Cassandra, so a batch over several keys is only taken where its
-//! command is documented to work key by key, and refused before anything is done otherwise.
+//! Without transactions no two partitions change as one on Cassandra: there a batch over several keys is
+//! only taken where its command is documented to work key by key, and refused before anything is done
+//! otherwise.
 
 use std::{collections::HashMap, pin::pin, sync::atomic::Ordering};
 
@@ -51,7 +52,7 @@ pub(crate) async fn connect(options: Options, versions: Versions) -> Result<Stor
 /// A batch that can be applied.
 pub(crate) enum Plan {
     Nothing,
-    /// Changes of one key, as one.
+    /// Changes of one key, or of several where there are transactions, as one.
     Together(Vec<OwnedChange>),
     /// Changes of several keys, each for itself.
     Apart(Vec<OwnedChange>),
@@ -70,7 +71,8 @@ pub(crate) fn plan(store: &Store, batch: &Batch<'_>) -> Result<Plan> {
     }
     let owned: Vec<OwnedChange> =
         changes.iter().filter_map(|change| OwnedChange::of(change, batch.blind)).collect();
-    if owned.iter().all(|change| change.address.beside(&owned[0].address)) {
+    let beside = owned.iter().all(|change| change.address.beside(&owned[0].address));
+    if beside || store.settings.transactions {
         return Ok(Plan::Together(owned));
     }
     let deletes = changes.iter().all(|change| matches!(change, Change::Delete { .. }));

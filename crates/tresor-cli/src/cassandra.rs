@@ -25,9 +25,18 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Chosen {
     /// Print the CQL that makes the keyspace and its tables, to be given to cqlsh by hand
-    Schema(Box<serve::Arguments>),
+    Schema(Box<Schema>),
     /// Connect to the cluster and tell how it is doing
     Status(Box<serve::Arguments>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Schema {
+    /// For Cassandra 6 with Accord: tables whose keys can be changed together
+    #[arg(long)]
+    transactions: bool,
+    #[command(flatten)]
+    options: serve::Arguments,
 }
 
 /// What the CQL says of a datacentre that nobody named.
@@ -38,12 +47,12 @@ const COPIES: u8 = 3;
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.chosen {
-        Chosen::Schema(options) => {
-            let options = serve::cassandra_options(options)?;
+        Chosen::Schema(schema) => {
+            let options = serve::cassandra_options(&schema.options)?;
             let datacenter = options.datacenter.clone().unwrap_or_else(|| ANY_DATACENTER.to_owned());
             let copies = options.replication.unwrap_or(COPIES);
             let mut output = io::stdout().lock();
-            for statement in tresor_cassandra::schema(&options, &datacenter, copies) {
+            for statement in tresor_cassandra::schema(&options, &datacenter, copies, schema.transactions) {
                 writeln!(output, "{statement};")?;
             }
             Ok(())
@@ -59,7 +68,11 @@ fn status(options: tresor_cassandra::Options) -> Outcome {
     let status = engine.status().wait().map_err(|error| Failure::failed(error.to_string()))?;
     let cluster = status.cluster.unwrap_or_default();
     let mut output = io::stdout().lock();
-    writeln!(output, "keyspace {keyspace}: writes {writes}, order {order}; it answers")?;
+    let batches = if engine.capabilities().atomic_batches { "taken" } else { "refused" };
+    writeln!(
+        output,
+        "keyspace {keyspace}: writes {writes}, order {order}, batches over several keys {batches}; it answers"
+    )?;
     for node in &cluster.nodes {
         let state = if node.connected { "connected" } else { "not connected" };
         writeln!(output, "node {} in {}: {state}", node.address, node.datacenter)?;

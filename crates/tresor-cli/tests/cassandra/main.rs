@@ -6,6 +6,7 @@
 
 mod linearizability;
 mod outage;
+mod status;
 mod transfer;
 
 use std::env;

@@ -11,6 +11,7 @@ mod container;
 mod disk;
 mod generated;
 mod refusals;
+mod schema;
 mod serving;
 mod transfer;
 

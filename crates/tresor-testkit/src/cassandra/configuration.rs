@@ -149,7 +149,7 @@ seed_provider:
         yaml.push_str(&security(directory));
     }
     if options.version.starts_with('6') {
-        yaml.push_str(&accord(&data("accord")));
+        yaml.push_str(&accord(&data("accord"), options.commit_log));
     }
     yaml
 }
@@ -169,14 +169,18 @@ client_encryption_options:
 }
 
 /// Accord's part of the file. After SIGKILL a node refuses to start unless told otherwise, since it may
-/// have forgotten votes; with a journal that is flushed before each vote it has forgotten none.
-fn accord(journal: &serde_json::Value) -> String {
+/// have forgotten votes; where its journal is flushed before each vote it has forgotten none.
+fn accord(journal: &serde_json::Value, commit_log: CommitLog) -> String {
+    let mode = match commit_log {
+        CommitLog::Periodic => "PERIODIC",
+        CommitLog::Batch | CommitLog::Group => "BATCH",
+    };
     format!(
         "\
 accord:
   enabled: true
   journal_directory: {journal}
-  journal: {{flush_mode: BATCH, stop_marker_failure_policy: ALLOW_UNSAFE_STARTUP}}
+  journal: {{flush_mode: {mode}, stop_marker_failure_policy: ALLOW_UNSAFE_STARTUP}}
 "
     )
 }

@@ -23,12 +23,15 @@ pub use configuration::CommitLog;
 pub use cql_probe::answers;
 pub use network::{CQL_PORT, Network};
 pub use requirements::{missing, require};
-pub use shared::{Shared, SharedAlone, shared, shared_alone};
+pub use shared::{Shared, SharedAlone, shared, shared_alone, shared_of};
 
 use network::STORAGE_PORT;
 
 /// The version that tests run against.
 pub const VERSION: &str = "5.0.8";
+
+/// The version with transactions over several partitions that tests run against.
+pub const VERSION_WITH_ACCORD: &str = "6.0-alpha2";
 
 /// The most nodes that a cluster has.
 pub const MOST_NODES: usize = 3;

@@ -29,28 +29,33 @@ static STATE: RwLock<State> = RwLock::new(State::NotStarted);
 /// `None` after saying what is missing (see [`requirements::require`]). Panics when it cannot start. It
 /// is killed, and its files removed, when the process ends.
 pub fn shared(nodes: usize) -> Option<Shared> {
+    shared_of(VERSION, nodes)
+}
+
+/// The same of another version; all tests of a binary ask for the same one.
+pub fn shared_of(version: &str, nodes: usize) -> Option<Shared> {
     if let Ok(shared) = RwLockReadGuard::try_map(STATE.read(), |state| state.whole(nodes)) {
         return Some(shared);
     }
-    let state = RwLockWriteGuard::downgrade(ready(nodes)?);
+    let state = RwLockWriteGuard::downgrade(ready(version, nodes)?);
     Some(RwLockReadGuard::map(state, |state| state.whole(nodes).expect("just made whole")))
 }
 
 /// The same for a test that kills or pauses nodes: no other test has it meanwhile.
 pub fn shared_alone(nodes: usize) -> Option<SharedAlone> {
-    Some(RwLockWriteGuard::map(ready(nodes)?, |state| match state {
+    Some(RwLockWriteGuard::map(ready(VERSION, nodes)?, |state| match state {
         State::Running(cluster) => cluster,
         State::NotStarted | State::Failed(_) => unreachable!("just made whole"),
     }))
 }
 
-fn ready(nodes: usize) -> Option<RwLockWriteGuard<'static, State>> {
+fn ready(version: &str, nodes: usize) -> Option<RwLockWriteGuard<'static, State>> {
     let mut state = STATE.write();
-    if matches!(*state, State::NotStarted) && !requirements::require(VERSION) {
+    if matches!(*state, State::NotStarted) && !requirements::require(version) {
         return None;
     }
     let outcome = match &mut *state {
-        State::NotStarted => start(nodes).map(|cluster| *state = State::Running(cluster)),
+        State::NotStarted => start(version, nodes).map(|cluster| *state = State::Running(cluster)),
         State::Running(cluster) => cluster.make_whole(nodes),
         State::Failed(error) => Err(error.clone()),
     };
@@ -63,9 +68,10 @@ fn ready(nodes: usize) -> Option<RwLockWriteGuard<'static, State>> {
     Some(state)
 }
 
-fn start(nodes: usize) -> Result<Cluster, String> {
+fn start(version: &str, nodes: usize) -> Result<Cluster, String> {
     let directory = TemporaryDirectory::new("cassandra");
-    let options = Options { network: Network::reserve()?, ..Options::default() };
+    let (version, network) = (version.to_owned(), Network::reserve()?);
+    let options = Options { version, network, ..Options::default() };
     let cluster = Cluster::start_disposable(nodes, directory.path(), options)?;
     // The shells that watch over the nodes remove it: nobody drops what is static.
     std::mem::forget(directory);

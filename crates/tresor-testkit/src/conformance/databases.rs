@@ -1,6 +1,6 @@
 //! Sixteen databases: apart from each other, cleared and swapped whole.
 
-use tresor::engine::{Change, DATABASES, Guard, KeyRef, Order, Sequence};
+use tresor::engine::{Change, DATABASES, Guard, Isolation, KeyRef, Order, Sequence};
 
 use super::{
     Make,
@@ -31,13 +31,12 @@ pub fn sixteen_databases_are_apart(make: &Make<'_>) {
 pub fn clear_empties_one_database(make: &Make<'_>) {
     let subject = Subject::new(make);
     let names: Vec<[u8; 2]> = (0..500_u16).map(u16::to_be_bytes).collect();
-    for name in &names {
-        subject.put(at(0, name), b"v");
-        subject.put(at(7, name), b"v");
-    }
+    let keys = |database| names.iter().map(move |name| at(database, name));
+    subject.each(&keys(0).chain(keys(7)).map(|key| put(key, b"v")).collect::<Vec<_>>());
     subject.one(Change::Clear { database: 7 });
     assert!(subject.keys(7).is_empty());
-    assert!(names.iter().all(|name| subject.entry(at(7, name)).is_none()));
+    let gone: Vec<_> = keys(7).collect();
+    assert!(subject.seen(&gone, Isolation::Each).0.iter().all(Option::is_none));
     assert_eq!(subject.keys(0).len(), 500);
     assert_eq!((subject.count(0), subject.count(7)), (500, 0));
     assert!(!subject.one(put(at(7, &names[0]), b"new")).existed);

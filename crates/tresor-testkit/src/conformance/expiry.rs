@@ -126,10 +126,12 @@ pub fn each_of_many_expires_when_due(make: &Make<'_>) {
     let subject = Subject::new(make);
     let start_ms = subject.now_ms();
     let names: Vec<[u8; 2]> = (0..600_u16).map(u16::to_be_bytes).collect();
-    for (number, name) in names.iter().enumerate() {
-        let value = vec![number as u8; if number % 10 == 0 { 20_000 } else { 20 }];
-        subject.put_until(key(name), &value, start_ms + 1 + (number as u64 * 7919) % 600);
-    }
+    let (short, long) = ([1; 20], [2; 20_000]);
+    let changes = names.iter().enumerate().map(|(number, name)| {
+        let value = if number % 10 == 0 { &long[..] } else { &short };
+        put_as(key(name), value, Kind::Raw, Expires::At(start_ms + 1 + (number as u64 * 7919) % 600))
+    });
+    subject.each(&changes.collect::<Vec<_>>());
     for _ in 0..6 {
         subject.advance_ms(100);
         let passed = subject.now_ms() - start_ms;
@@ -137,8 +139,9 @@ pub fn each_of_many_expires_when_due(make: &Make<'_>) {
         let left: Vec<_> =
             (0..600).filter(|number| !due(*number)).map(|number| names[number].to_vec()).collect();
         assert_eq!(subject.keys(0), left, "{passed} ms on");
-        for (number, name) in names.iter().enumerate() {
-            assert_eq!(subject.entry(key(name)).is_none(), due(number), "key {number}, {passed} ms on");
+        let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+        for (number, entry) in subject.seen(&keys, Isolation::Each).0.iter().enumerate() {
+            assert_eq!(entry.is_none(), due(number), "key {number}, {passed} ms on");
         }
     }
 }

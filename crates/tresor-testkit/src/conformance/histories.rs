@@ -138,11 +138,11 @@ fn operation(random: &mut Random, can: Capabilities) -> Operation {
     match random.below(20) {
         0..7 => {
             let length = if can.atomic_batches && random.one_in(3) { 1 + random.index(6) } else { 1 };
-            Operation::Write((0..length).map(|_| planned(random, can)).collect())
+            Operation::Write((0..length).map(|_| planned(random, can, length == 1)).collect())
         }
         7..11 if can.guards => {
             let address = Address::random(random);
-            let mut planned = planned(random, can);
+            let mut planned = planned(random, can, true);
             if random.one_in(12) {
                 planned.what = What::Fail;
             }
@@ -162,7 +162,7 @@ fn operation(random: &mut Random, can: Capabilities) -> Operation {
     }
 }
 
-fn planned(random: &mut Random, can: Capabilities) -> Planned {
+fn planned(random: &mut Random, can: Capabilities, alone: bool) -> Planned {
     let guards = [
         PlannedGuard::Absent,
         PlannedGuard::Present,
@@ -179,7 +179,8 @@ fn planned(random: &mut Random, can: Capabilities) -> Planned {
         36..38 if can.guards => What::Check,
         18..24 | 36..38 => What::Delete,
         38 if can.swap => What::Swap(random.below(u64::from(DATABASES)) as u8),
-        _ => What::Clear,
+        _ if alone || can.swap => What::Clear,
+        _ => What::Delete,
     };
     Planned { address: Address::random(random), guard, what }
 }

@@ -41,9 +41,8 @@ fn orders(subject: &Subject) -> Vec<Order> {
 }
 
 fn fill(subject: &Subject) {
-    for number in 0..STAYING {
-        subject.put(key(&staying(number)), b"v");
-    }
+    let names: Vec<_> = (0..STAYING).map(staying).collect();
+    subject.each(&names.iter().map(|name| put(key(name), b"v")).collect::<Vec<_>>());
 }
 
 /// Each staying key once, and no key twice that was never deleted.
@@ -97,10 +96,7 @@ pub fn shrinking_between_pages(make: &Make<'_>) {
 /// Makes one change to each of the numbered keys that do not stay, in batches where there are any.
 fn others(subject: &Subject, numbers: Range<u32>, change: fn(KeyRef<'_>) -> Change<'_>) {
     let names: Vec<_> = numbers.map(|number| format!("other:{number}").into_bytes()).collect();
-    let together = if subject.engine.capabilities().atomic_batches { 250 } else { 1 };
-    for names in names.chunks(together) {
-        subject.apply(&names.iter().map(|name| change(key(name))).collect::<Vec<_>>());
-    }
+    subject.each(&names.iter().map(|name| change(key(name))).collect::<Vec<_>>());
 }
 
 fn add(name: KeyRef<'_>) -> Change<'_> {

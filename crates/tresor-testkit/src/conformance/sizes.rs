@@ -1,6 +1,6 @@
 //! Values and keys of every size and content.
 
-use tresor::engine::{Content, MAX_KEY_BYTES, Order, SHARED_VALUE_BYTES, Scan};
+use tresor::engine::{Content, Isolation, MAX_KEY_BYTES, Order, SHARED_VALUE_BYTES, Scan};
 
 use super::{
     Make,
@@ -57,8 +57,9 @@ pub fn keys_with_every_byte_value(make: &Make<'_>) {
     for name in &names {
         assert!(!subject.one(put(key(name), name)).existed, "{name:?}");
     }
-    for name in &names {
-        assert_eq!(subject.value(key(name)).as_ref(), Some(name));
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    for (entry, name) in subject.seen(&keys, Isolation::Each).0.iter().zip(&names) {
+        assert_eq!(entry.as_ref().map(|entry| &entry.value[..]), Some(&name[..]));
     }
     assert_eq!(subject.keys(0), names);
     if subject.engine.capabilities().ordered {

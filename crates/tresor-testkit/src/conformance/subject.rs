@@ -51,10 +51,10 @@ impl Subject {
         None
     }
 
-    /// Whether the engine is far away and slow, as those are that change one key at a time: cases that
-    /// repeat a thing many times do with fewer then.
+    /// Whether the engine is far away and slow, as those are that cannot swap databases: cases that repeat
+    /// a thing many times do with fewer then.
     pub fn is_far(&self) -> bool {
-        !self.engine.capabilities().atomic_batches
+        !self.engine.capabilities().swap
     }
 
     /// The time, in Unix milliseconds.
@@ -113,6 +113,12 @@ impl Subject {
             }
             refused => panic!("{changes:?} was not applied: {refused:?}"),
         }
+    }
+
+    /// Writes changes each for itself, which a far engine does many of at a time.
+    pub fn each(&self, changes: &[Change<'_>]) {
+        let each = self.engine.write_each(changes, self.now_ms()).wait().expect("a write works");
+        assert!(each.failures.is_empty(), "{:?}", each.failures);
     }
 
     /// Writes one change whose guard holds.

@@ -53,7 +53,7 @@ pub struct Capabilities {
     pub guards: bool,
     /// Scans in key order work.
     pub ordered: bool,
-    /// `Swap` works.
+    /// `Swap` works, and `Clear` beside other changes of a batch.
     pub swap: bool,
     /// Sequence numbers outlive the process: the store comes back after a restart.
     pub durable: bool,

@@ -1,0 +1,75 @@
+//! The conformance suite on a real node of Cassandra 6 with Accord, where batches over several keys are
+//! taken; and that what is gone there is swept.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tresor::engine::{Batch, Change, DATABASES, Engine, Expires, Guard, KeyRef, Kind};
+use tresor_cassandra::{CassandraEngine, Options};
+use tresor_testkit::{ManualClock, cassandra, conformance::Case, conformance_tests};
+
+/// Keyspaces that no case has at the moment, and how many there are.
+static POOL: Mutex<(Vec<String>, usize)> = Mutex::new((Vec::new(), 0));
+
+fn take_keyspace() -> String {
+    let mut pool = POOL.lock().expect("no case panics here");
+    pool.0.pop().unwrap_or_else(|| {
+        pool.1 += 1;
+        format!("accord_{}", pool.1)
+    })
+}
+
+fn open(cluster: &cassandra::Cluster, keyspace: &str, clock: &Arc<ManualClock>) -> Arc<CassandraEngine> {
+    let options = Options {
+        keyspace: keyspace.to_owned(),
+        buckets: 4,
+        request_timeout: Duration::from_secs(20),
+        command_timeout: Duration::from_secs(60),
+        ..Options::at(cluster.contact_points())
+    };
+    let engine = tresor_cassandra::open(options, clock.clone()).expect("the cluster is there");
+    assert!(engine.capabilities().atomic_batches, "Accord is seen");
+    let clear: Vec<_> = (0..DATABASES).map(|database| Change::Clear { database }).collect();
+    engine.write(Batch::of(&clear), 0).wait().expect("a keyspace can be emptied");
+    engine
+}
+
+fn accord(case: Case) {
+    let Some(cluster) = cassandra::shared_of(cassandra::VERSION_WITH_ACCORD, 1) else { return };
+    let keyspace = take_keyspace();
+    case(&|clock| open(&cluster, &keyspace, clock) as Arc<dyn Engine>);
+    POOL.lock().expect("no case panics here").0.push(keyspace);
+}
+
+conformance_tests!(accord);
+
+#[test]
+fn what_is_gone_for_a_day_is_swept() {
+    let Some(cluster) = cassandra::shared_of(cassandra::VERSION_WITH_ACCORD, 1) else { return };
+    let clock = ManualClock::new();
+    let engine = open(&cluster, "swept", &clock);
+    let now_ms = tresor::clock::Clock::now_ms(&*clock);
+    let key = |name| KeyRef::new(0, name);
+    let put = |name, expires| Change::Put {
+        key: key(name),
+        guard: Guard::None,
+        value: b"value",
+        kind: Kind::Raw,
+        expires,
+    };
+    let write = |changes: &[Change<'_>]| engine.write(Batch::of(changes), now_ms).wait().expect("a batch");
+    write(&[
+        put(b"kept", Expires::Never),
+        put(b"removed", Expires::Never),
+        put(b"expiring", Expires::At(now_ms + 1000)),
+        put(b"later", Expires::At(now_ms + 1_000_000_000)),
+    ]);
+    write(&[Change::Delete { key: key(b"removed"), guard: Guard::Present }]);
+    assert_eq!(engine.sweep().wait().expect("a sweep"), 0, "nothing is gone for long");
+    clock.advance(Duration::from_secs(25 * 60 * 60));
+    assert_eq!(engine.sweep().wait().expect("a sweep"), 2);
+    assert_eq!(engine.sweep().wait().expect("a sweep"), 0, "it is gone");
+    assert_eq!(engine.count(0).wait().expect("a count").keys, 2);
+}
