@@ -122,11 +122,12 @@ impl CassandraEngine {
         self.store.clone()
     }
 
-    /// Deletes what was removed or has expired a day ago, where Cassandra does not do so by itself, and
-    /// answers how many rows those were. Done every hour anyway.
-    pub fn sweep(&self) -> Eventual<'_, u64> {
+    /// Deletes what was removed or has expired a day ago, where Cassandra does not do so by itself, unless
+    /// a server of this store has done so within a day; answers how many rows those were. Each server does
+    /// this by itself every ten minutes.
+    pub fn sweep_when_due(&self) -> Eventual<'_, Option<u64>> {
         let (store, now_ms) = (self.store(), self.clock.now_ms());
-        Eventual::later(self.begin(async move { sweep::all(&store, now_ms).await }))
+        Eventual::later(self.begin(async move { sweep::when_due(&store, now_ms).await }))
     }
 
     fn writes_are_serial(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::{
     failure::{self, Intent},
     options::{Options, Order, Writes},
     schema::{FORMAT, SETTINGS, quoted},
+    tables::was_applied,
 };
 
 /// The settings of a store.
@@ -97,19 +98,32 @@ fn serial(words: String) -> Statement {
     statement
 }
 
-/// Sets a setting unless it is set.
+/// Sets a setting unless it is set; answers whether it did.
 pub(crate) async fn put_if_absent(
     cluster: &Cluster,
     options: &Options,
     name: &str,
     value: &str,
-) -> Result<()> {
+) -> Result<bool> {
     let words = format!(
         "INSERT INTO {}.{SETTINGS} (name, value) VALUES (?, ?) IF NOT EXISTS",
         quoted(&options.keyspace)
     );
     let result = cluster.session.query_unpaged(serial(words), (name, value)).await;
-    result.map(drop).map_err(|error| failure::of_request(error, Intent::Harmless))
+    was_applied(result.map_err(|error| failure::of_request(error, Intent::Harmless))?)
+}
+
+/// Changes a setting if it is still what it was; answers whether it did.
+pub(crate) async fn put_if_same(
+    cluster: &Cluster,
+    options: &Options,
+    name: &str,
+    (before, value): (&str, &str),
+) -> Result<bool> {
+    let words =
+        format!("UPDATE {}.{SETTINGS} SET value = ? WHERE name = ? IF value = ?", quoted(&options.keyspace));
+    let result = cluster.session.query_unpaged(serial(words), (value, name, before)).await;
+    was_applied(result.map_err(|error| failure::of_request(error, Intent::Harmless))?)
 }
 
 /// Asks for the settings: an error says that reads and writes would fail too.
@@ -117,7 +131,8 @@ pub(crate) async fn ask(cluster: &Cluster, options: &Options) -> Result<()> {
     read(cluster, options).await.map(drop)
 }
 
-async fn read(cluster: &Cluster, options: &Options) -> Result<Vec<(String, String)>> {
+/// All settings.
+pub(crate) async fn read(cluster: &Cluster, options: &Options) -> Result<Vec<(String, String)>> {
     let mut statement = serial(format!("SELECT name, value FROM {}.{SETTINGS}", quoted(&options.keyspace)));
     statement.set_consistency(Consistency::Quorum);
     let result = cluster.session.query_unpaged(statement, ()).await;

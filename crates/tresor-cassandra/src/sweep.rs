@@ -1,44 +1,75 @@
 //! Collects what is gone where Cassandra does not: rows of transactions have no time to live.
 //!
-//! Once an hour every row is looked at; one that has been removed or expired for a day is deleted, if
-//! it is still the same. All servers of a store do so; who comes second finds nothing left.
+//! Once a day one of a store's servers looks at every row, and deletes what has been removed or expired
+//! for a day and is still the same. Whose turn it is they settle by a compare-and-set on the moment of the
+//! last sweep; a server that dies in the middle leaves the rest to the next day.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use tokio::time::interval;
+use tokio::time::{Instant, interval_at};
 use tresor::{Result, clock::Clock, engine::DATABASES};
 
 use crate::{
     failure::Intent,
     lifetime::is_forgotten,
     row::{Address, Row},
+    settings,
     store::Store,
     tables::was_applied,
     tokens,
 };
 
-const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How often a server looks whether it is time.
+const LOOK: Duration = Duration::from_secs(10 * 60);
+
+/// How long a sweep is good for.
+const INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The setting that has the moment of the last sweep.
+const SWEPT: &str = "swept_ms";
 
 /// Rows that are deleted together.
 const TOGETHER: usize = 8;
 
 /// Sweeps for as long as the engine's runtime lives.
 pub(crate) async fn watch(store: Arc<Store>, clock: Arc<dyn Clock>) {
-    let mut times = interval(INTERVAL);
+    let mut times = interval_at(Instant::now() + LOOK, LOOK);
     loop {
         times.tick().await;
-        match all(&store, clock.now_ms()).await {
-            Ok(rows) => tracing::debug!(rows, "rows that were gone for a day are collected"),
-            Err(error) => {
-                tracing::warn!(%error, "what is gone could not be collected; tried again in an hour")
-            }
+        match when_due(&store, clock.now_ms()).await {
+            Ok(None) => {}
+            Ok(Some(rows)) => tracing::debug!(rows, "rows that were gone for a day are collected"),
+            Err(error) => tracing::warn!(%error, "what is gone could not be collected; tried again later"),
         }
     }
 }
 
+/// Sweeps if nobody has for a day; answers how many rows were deleted then.
+pub(crate) async fn when_due(store: &Store, now_ms: u64) -> Result<Option<u64>> {
+    if !is_mine(store, now_ms).await? {
+        return Ok(None);
+    }
+    all(store, now_ms).await.map(Some)
+}
+
+/// Whether it is time for a sweep, and this server's turn to do it.
+async fn is_mine(store: &Store, now_ms: u64) -> Result<bool> {
+    let (cluster, options) = (&store.cluster, &store.options);
+    let known = settings::read(cluster, options).await?;
+    let now = now_ms.to_string();
+    let Some((_, last)) = known.iter().find(|(name, _)| name == SWEPT) else {
+        return settings::put_if_absent(cluster, options, SWEPT, &now).await;
+    };
+    // What cannot be read is as good as long ago.
+    if now_ms.saturating_sub(last.parse().unwrap_or(0)) < INTERVAL_MS {
+        return Ok(false);
+    }
+    settings::put_if_same(cluster, options, SWEPT, (last, &now)).await
+}
+
 /// Deletes what was gone for a day; answers how many rows.
-pub(crate) async fn all(store: &Store, now_ms: u64) -> Result<u64> {
+async fn all(store: &Store, now_ms: u64) -> Result<u64> {
     let mut deleted = 0;
     for database in 0..DATABASES {
         let mut from = Some(i64::MIN);
