@@ -9,9 +9,6 @@ use crate::{
     schema::quoted,
 };
 
-/// What a table must say to be part of transactions.
-pub(crate) const TABLE_OPTION: &str = "transactional_mode = 'full'";
-
 /// Whether a store that is made now can have transactions: Cassandra has Accord switched on, and tables
 /// that somebody has made by hand are for it.
 pub(crate) async fn serves(cluster: &Cluster, options: &Options) -> Result<bool> {

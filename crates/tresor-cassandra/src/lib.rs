@@ -15,6 +15,7 @@ mod lifetime;
 mod linearizable;
 mod options;
 mod ordered;
+mod prepared;
 mod retry;
 mod row;
 mod scan;

@@ -5,13 +5,13 @@
 //! spread over a fixed number of partitions. Leveled compaction, because a store is read by key far
 //! more often than its tables are rewritten: a read then looks into about one file a level.
 
-use crate::{
-    accord,
-    options::{Options, Order},
-};
+use crate::options::{Options, Order};
 
 /// The format of these tables, kept with the keyspace.
 pub(crate) const FORMAT: &str = "1";
+
+/// What a table must say to be part of transactions.
+const TRANSACTIONAL: &str = " AND transactional_mode = 'full'";
 
 /// The table of settings, which all servers of a store agree on.
 pub(crate) const SETTINGS: &str = "settings";
@@ -43,7 +43,7 @@ pub(crate) fn settings(options: &Options) -> String {
 
 /// The table that holds the entries of a database.
 pub(crate) fn entries(options: &Options, database: u8, transactions: bool) -> String {
-    let mode = if transactions { format!(" AND {}", accord::TABLE_OPTION) } else { String::new() };
+    let mode = if transactions { TRANSACTIONAL } else { "" };
     format!(
         "CREATE TABLE IF NOT EXISTS {}.entry_{database} (\
          database tinyint, key blob, member blob, \

@@ -22,11 +22,11 @@ use crate::{
     failure::{self, Intent},
     lifetime,
     options::Options,
+    prepared::Prepared,
     row::{Address, Row},
     settings::Settings,
     statements::Statements,
     tables::Tables,
-    transactions::Prepared,
     versions::Versions,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Store {
     pub(crate) settings: Settings,
     pub(crate) cluster: Cluster,
     pub(crate) tables: Tables,
-    pub(crate) transactions: Prepared,
+    pub(crate) prepared: Prepared,
     pub(crate) versions: Versions,
     /// How this clock and the cluster's differ; see `clocks.rs`.
     pub(crate) clock_ahead_ms: AtomicI64,
@@ -50,7 +50,7 @@ impl Store {
     pub(crate) fn new(options: Options, settings: Settings, cluster: Cluster, versions: Versions) -> Self {
         Self {
             tables: Tables::new(settings.transactions),
-            transactions: Prepared::default(),
+            prepared: Prepared::default(),
             options,
             settings,
             cluster,

@@ -5,19 +5,15 @@
 //! `sweep.rs`. The form of the statements: CEP-15 of Apache Cassandra. How many rows there are and which
 //! of them are new decides the words, so they are put together when needed, and prepared once.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::fmt::Write as _;
 
-use parking_lot::Mutex;
-use scylla::{
-    statement::{Consistency, SerialConsistency, prepared::PreparedStatement, unprepared::Statement},
-    value::{CqlValue, Row as Answer},
-};
+use scylla::value::{CqlValue, Row as Answer};
 use tresor::{Error, ErrorKind, Result};
 
 use crate::{
     change::Rows,
     cluster::unreadable,
-    failure::{self, Intent},
+    failure::Intent,
     row::{Address, Row},
     schema::quoted,
     store::Store,
@@ -26,33 +22,6 @@ use crate::{
 /// Rows of one transaction. Four times as many work on a quiet node, but one such statement fills a
 /// node's cache, and all others are lost to it.
 const MOST_ROWS: usize = 256;
-
-/// Statements that are kept.
-const MOST_PREPARED: usize = 128;
-
-/// The statements that were prepared, by their words.
-#[derive(Default)]
-pub(crate) struct Prepared(Mutex<HashMap<String, PreparedStatement>>);
-
-impl Prepared {
-    async fn of(&self, store: &Store, words: String) -> Result<PreparedStatement> {
-        if let Some(known) = self.0.lock().get(&words) {
-            return Ok(known.clone());
-        }
-        let mut statement = Statement::new(words.clone());
-        statement.set_consistency(Consistency::Quorum);
-        statement.set_serial_consistency(Some(SerialConsistency::Serial));
-        let prepared = store.cluster.session.prepare(statement).await;
-        let prepared = prepared.map_err(|error| failure::of_request(error.into(), Intent::Harmless))?;
-        let mut all = self.0.lock();
-        // Few forms are in use at a time: to begin anew is as good as to know which are.
-        if all.len() >= MOST_PREPARED {
-            all.clear();
-        }
-        all.insert(words, prepared.clone());
-        Ok(prepared)
-    }
-}
 
 /// Reads rows as of one moment.
 pub(crate) async fn read(store: &Store, addresses: &[Address]) -> Result<Vec<Row>> {
@@ -181,7 +150,7 @@ impl<'s> Words<'s> {
     /// The columns of the one row that it answers.
     async fn execute(mut self, intent: Intent) -> Result<Vec<Option<CqlValue>>> {
         self.text.push_str("COMMIT TRANSACTION");
-        let statement = self.store.transactions.of(self.store, self.text).await?;
+        let statement = self.store.prepared.of(&self.store.cluster, self.text).await?;
         let rows = self.store.cluster.rows(&statement, self.values, intent).await?;
         Ok(rows.first_row::<Answer>().map_err(unreadable)?.columns)
     }
