@@ -25,8 +25,8 @@ fn open(cluster: &cassandra::Cluster, keyspace: &str, clock: &Arc<ManualClock>) 
     let options = Options {
         keyspace: keyspace.to_owned(),
         buckets: 4,
-        request_timeout: Duration::from_secs(20),
-        command_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_secs(30),
+        command_timeout: Duration::from_secs(90),
         ..Options::at(cluster.contact_points())
     };
     let engine = tresor_cassandra::open(options, clock.clone()).expect("the cluster is there");

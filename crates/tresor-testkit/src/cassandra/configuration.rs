@@ -2,7 +2,8 @@
 //!
 //! Small and quick to start rather than fast: a heap that three nodes on a laptop can have, the
 //! simplest collector, the first compiler only, short waits for a ring that is on one machine. What a
-//! client can see (timeouts, consistency, limits) is left as Cassandra ships it.
+//! client can see (timeouts, consistency, limits) is left as Cassandra ships it, but the timeouts of a
+//! node with Accord, which is slow still.
 
 use std::{ffi::OsString, fs, net::Ipv4Addr, path::Path};
 
@@ -33,6 +34,9 @@ impl CommitLog {
         }
     }
 }
+
+/// How long a node with Accord waits for what it asked.
+const PATIENCE: &str = "20000ms";
 
 /// Modules' packages that Cassandra reaches into, opened and exported.
 const OPENED: [&str; 18] = [
@@ -169,7 +173,8 @@ client_encryption_options:
 }
 
 /// Accord's part of the file. After SIGKILL a node refuses to start unless told otherwise, since it may
-/// have forgotten votes; where its journal is flushed before each vote it has forgotten none.
+/// have forgotten votes; where its journal is flushed before each vote it has forgotten none. A node
+/// that shares its cores with a build needs more than the 2 s that Cassandra ships.
 fn accord(journal: &serde_json::Value, commit_log: CommitLog) -> String {
     let mode = match commit_log {
         CommitLog::Periodic => "PERIODIC",
@@ -181,6 +186,11 @@ accord:
   enabled: true
   journal_directory: {journal}
   journal: {{flush_mode: {mode}, stop_marker_failure_policy: ALLOW_UNSAFE_STARTUP}}
+read_request_timeout: {PATIENCE}
+range_request_timeout: {PATIENCE}
+write_request_timeout: {PATIENCE}
+cas_contention_timeout: {PATIENCE}
+request_timeout: {PATIENCE}
 "
     )
 }
