@@ -43,8 +43,14 @@ fn lines(path: &Path) -> Vec<String> {
 fn transfer(server: &Server, subcommand: &str, path: &Path) {
     let address = format!("127.0.0.1:{}", server.ports().resp);
     let path = path.to_str().expect("temporary paths are UTF-8");
-    let finished = tresor_program::run(&[subcommand, path, "--resp", &address], b"");
-    assert_eq!(finished.code, Some(0), "{subcommand}: {}", finished.stderr);
+    run(&[subcommand, path, "--resp", &address]);
+}
+
+/// Runs a subcommand to its end, however long a million entries take, and answers what it printed.
+fn run(arguments: &[&str]) -> String {
+    let output = tresor_program::command(arguments).output().expect("the program runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("keys are text")
 }
 
 fn count(server: &Server) -> i64 {
@@ -56,9 +62,7 @@ fn count(server: &Server) -> i64 {
 
 /// All keys as `tresor list` gives them, which reads them in their order.
 fn listed(server: &Server) -> Vec<String> {
-    let finished = tresor_program::run(&["list", "--server", &server.url("")], b"");
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    finished.stdout.lines().map(str::to_owned).collect()
+    run(&["list", "--server", &server.url("")]).lines().map(str::to_owned).collect()
 }
 
 fn there_and_back(writes: &str, entries: u64) {
