@@ -1,25 +1,13 @@
 //! The conformance suite on a real node of Cassandra 6 with Accord, where batches over several keys are
 //! taken; and that what is gone there is swept.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod emptied;
 
-use tresor::engine::{Batch, Change, DATABASES, Engine, Expires, Guard, KeyRef, Kind};
+use std::{sync::Arc, time::Duration};
+
+use tresor::engine::{Batch, Change, Engine, Expires, Guard, KeyRef, Kind};
 use tresor_cassandra::{CassandraEngine, Options};
 use tresor_testkit::{ManualClock, cassandra, conformance::Case, conformance_tests};
-
-/// Keyspaces that no case has at the moment, and how many there are.
-static POOL: Mutex<(Vec<String>, usize)> = Mutex::new((Vec::new(), 0));
-
-fn take_keyspace() -> String {
-    let mut pool = POOL.lock().expect("no case panics here");
-    pool.0.pop().unwrap_or_else(|| {
-        pool.1 += 1;
-        format!("accord_{}", pool.1)
-    })
-}
 
 fn open(cluster: &cassandra::Cluster, keyspace: &str, clock: &Arc<ManualClock>) -> Arc<CassandraEngine> {
     let options = Options {
@@ -29,18 +17,16 @@ fn open(cluster: &cassandra::Cluster, keyspace: &str, clock: &Arc<ManualClock>) 
         command_timeout: Duration::from_secs(90),
         ..Options::at(cluster.contact_points())
     };
-    let engine = tresor_cassandra::open(options, clock.clone()).expect("the cluster is there");
+    let engine = emptied::open(options, clock);
     assert!(engine.capabilities().atomic_batches, "Accord is seen");
-    let clear: Vec<_> = (0..DATABASES).map(|database| Change::Clear { database }).collect();
-    engine.write(Batch::of(&clear), 0).wait().expect("a keyspace can be emptied");
     engine
 }
 
 fn accord(case: Case) {
     let Some(cluster) = cassandra::shared_of(cassandra::VERSION_WITH_ACCORD, 1) else { return };
-    let keyspace = take_keyspace();
-    case(&|clock| open(&cluster, &keyspace, clock) as Arc<dyn Engine>);
-    POOL.lock().expect("no case panics here").0.push(keyspace);
+    emptied::with_keyspace("accord", |keyspace| {
+        case(&|clock| open(&cluster, keyspace, clock) as Arc<dyn Engine>);
+    });
 }
 
 conformance_tests!(accord);
