@@ -43,6 +43,8 @@ fn a_second_signal_ends_it_at_once() {
     client.command(&["SET", "big", &value]).expect("the server answers");
     // Replies that nobody reads keep the connection, and so the server, from finishing.
     client.send(&b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(8)).expect("the server reads");
+    // The first byte of an answer: a signal before it would find nothing to wait for.
+    client.stream().peek(&mut [0]).expect("the server answers");
     server.signal(Signal::TERM).expect("a child takes a signal");
     deadline::wait_until("the server to begin to stop", || server.log().contains("stopping"));
     assert!(server.running());
