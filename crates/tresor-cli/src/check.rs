@@ -6,9 +6,11 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tresor::{
+    engine::json_file,
     files::{Files, SystemFiles},
     oplog::{self, FileKind, FileReport, Report},
 };
@@ -18,8 +20,11 @@ use crate::failure::{Failure, Outcome};
 /// What to examine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The store's directory; its server must not be running
+    /// The store's directory, or its JSON file; its server must not be running
     path: PathBuf,
+    /// Take a JSON file that was edited on purpose: give it the checksum that fits
+    #[arg(long, conflicts_with = "salvage")]
+    accept: bool,
     /// Write what is whole to a new store beside it; the damaged one stays as it is
     #[arg(long)]
     salvage: bool,
@@ -29,6 +34,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    if arguments.path.is_file() {
+        return json_file(arguments);
+    }
+    if arguments.accept {
+        return Err(Failure::usage("--accept: this is for a JSON file, and the path is none"));
+    }
     let report = oplog::check(&SystemFiles, &arguments.path)?;
     let mut output = io::stdout().lock();
     show(&report, &mut output)?;
@@ -45,6 +56,16 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     Err(Failure::failed(format!(
         "{path} is damaged; `tresor check {path} --salvage` writes what is whole to a new store"
     )))
+}
+
+fn json_file(arguments: &Arguments) -> Outcome {
+    if arguments.salvage {
+        return Err(Failure::usage("--salvage: a JSON file can be mended with an editor; then --accept it"));
+    }
+    let entries = json_file::check(Arc::new(SystemFiles), &arguments.path, arguments.accept)?;
+    let how = if arguments.accept { "accepted" } else { "whole" };
+    writeln!(io::stdout(), "{}: {entries} entries; the file is {how}", arguments.path.display())?;
+    Ok(())
 }
 
 fn beside(path: &Path) -> PathBuf {

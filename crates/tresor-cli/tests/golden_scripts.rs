@@ -8,15 +8,15 @@ use tresor_testkit::{
 /// What of `@requires` the server has on the memory engine.
 const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
 
-fn through(shape: Shape) {
-    let mut server = Server::start(&["--threads", "2"]);
+fn through(shape: Shape, engine: &[&str]) {
+    let mut server = Server::start(&[&["--threads", "2"], engine].concat());
     run_folder("", |run| {
         let mut client = server.resp();
         client.command(&["FLUSHALL"]).expect("the server answers");
         if shape == Shape::Resp3 {
             client.hello(3).expect("the server answers");
         }
-        let name = format!("the server, {shape:?}");
+        let name = format!("the server {engine:?}, {shape:?}");
         let mut execute = |words: &[Vec<u8>]| client.command(words).expect("the server answers");
         run(Door { name: &name, shape, has: &HAS, execute: &mut execute, advance_ms: None });
     });
@@ -25,12 +25,22 @@ fn through(shape: Shape) {
 
 #[test]
 fn scripts_hold_in_version_2() {
-    through(Shape::Resp2);
+    through(Shape::Resp2, &[]);
 }
 
 #[test]
 fn scripts_hold_in_version_3() {
-    through(Shape::Resp3);
+    through(Shape::Resp3, &[]);
+}
+
+#[test]
+fn scripts_hold_in_both_versions_on_a_json_file() {
+    for shape in [Shape::Resp2, Shape::Resp3] {
+        let directory = TemporaryDirectory::new("scripts");
+        let file = directory.join("store.json");
+        let path = file.to_str().expect("temporary paths are UTF-8");
+        through(shape, &["--engine", "json", "--store-path", path]);
+    }
 }
 
 #[test]

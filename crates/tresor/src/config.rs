@@ -7,10 +7,22 @@ use std::{path::PathBuf, time::Duration};
 use crate::engine::{MAX_KEY_BYTES, memory::Eviction};
 pub use crate::oplog::Durability;
 
+/// How entries are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory; with a path, in a directory with a log and snapshots too.
+    #[default]
+    Memory,
+    /// In one readable JSON file.
+    JsonFile,
+}
+
 /// What a [`Database`](crate::Database) is made of. Start from [`Config::memory`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where log and snapshots go; `None` for a volatile store.
+    /// How entries are kept.
+    pub storage: Storage,
+    /// Where they are kept: a directory, or the JSON file; `None` for a volatile store.
     pub store_path: Option<PathBuf>,
     /// What an acknowledged write survives. Without a path nothing can be promised.
     pub durability: Durability,
@@ -24,6 +36,11 @@ pub struct Config {
     pub snapshot_log_bytes: u64,
     /// ...and at the latest after this time, if anything has changed.
     pub snapshot_interval: Duration,
+    /// A JSON file is saved after so many writes. More than one needs another durability level than
+    /// [`Always`](Durability::Always)...
+    pub batch_size: u64,
+    /// ...and this long after a write, if there were fewer.
+    pub auto_save_interval: Duration,
     /// Gates, and stripes of the counters: the number of server workers, or of busy threads.
     pub workers: usize,
 }
@@ -32,6 +49,7 @@ impl Config {
     /// A volatile store in memory.
     pub fn memory() -> Self {
         Self {
+            storage: Storage::Memory,
             store_path: None,
             durability: Durability::None,
             max_memory_bytes: None,
@@ -39,6 +57,8 @@ impl Config {
             max_value_bytes: 64 * 1024 * 1024,
             snapshot_log_bytes: 256 * 1024 * 1024,
             snapshot_interval: Duration::from_secs(3600),
+            batch_size: 1,
+            auto_save_interval: Duration::from_secs(10),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -47,6 +67,19 @@ impl Config {
     /// and no acknowledged write is lost, not even by a power cut.
     pub fn at(store_path: impl Into<PathBuf>) -> Self {
         Self { store_path: Some(store_path.into()), durability: Durability::Always, ..Self::memory() }
+    }
+
+    /// A store as one JSON file, which is made with the first write where there is none. Every write is
+    /// saved before it returns; no acknowledged write is lost.
+    pub fn json_file(path: impl Into<PathBuf>) -> Self {
+        Self { storage: Storage::JsonFile, ..Self::at(path) }
+    }
+
+    /// The same, saved after every `batch_size` writes and `auto_save_interval` after a write: a crash
+    /// loses what was not saved.
+    #[must_use]
+    pub fn in_batches(self, batch_size: u64, auto_save_interval: Duration) -> Self {
+        Self { batch_size, auto_save_interval, durability: Durability::None, ..self }
     }
 
     /// The same with another durability level.

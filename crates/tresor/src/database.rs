@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
-    config::Config,
+    config::{Config, Durability, Storage},
     engine::{
         Engine, Status,
+        json_file::{JsonFileEngine, JsonFileOptions},
         memory::{MemoryEngine, MemoryLimit, MemoryOptions},
     },
     error::{Error, ErrorKind, Result},
@@ -120,6 +121,9 @@ impl Database {
             snapshot_log_bytes: config.snapshot_log_bytes,
             snapshot_interval: config.snapshot_interval,
         };
+        if config.storage == Storage::JsonFile {
+            return Self::open_json_file(config, &options, clock);
+        }
         let Some(path) = &config.store_path else {
             let engine = MemoryEngine::volatile_at(&options, clock.clone())?;
             return Self::assemble(engine, config, StoreTime::new(clock, 0), options.limit);
@@ -137,6 +141,27 @@ impl Database {
         );
         let time = StoreTime::new(clock, recovery.latest_time_ms);
         Self::assemble(engine, config, time, options.limit)
+    }
+
+    fn open_json_file(config: Config, memory: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let Some(path) = &config.store_path else {
+            return Err(Error::invalid("a JSON file needs a path: Config::json_file(path)"));
+        };
+        let waits = config.durability == Durability::Always;
+        if waits && config.batch_size > 1 {
+            return Err(Error::invalid(
+                "a batch size above 1 leaves writes unsaved, which durability always does not allow",
+            ));
+        }
+        let options = JsonFileOptions {
+            batch_size: config.batch_size,
+            auto_save_interval: config.auto_save_interval,
+            waits,
+        };
+        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
+        let engine = JsonFileEngine::open(memory, seams, path, options)?;
+        let limit = memory.limit.clone();
+        Self::assemble(engine, config, StoreTime::new(clock, 0), limit)
     }
 
     /// A database over an engine that was opened elsewhere.

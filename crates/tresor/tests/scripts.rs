@@ -1,17 +1,26 @@
-//! The golden scripts through the library's session, over the model engine and over one that answers
-//! later. Those about keys and values run through the typed calls in `library_golden.rs`.
+//! The golden scripts through the library's session, over each engine of the library, the model, and one
+//! that answers later. Those about keys and values run through the typed calls in `library_golden.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tresor::{
     Config, Database,
+    clock::Clock,
     engine::{
         Engine,
+        json_file::{JsonFileEngine, JsonFileOptions},
         memory::{MemoryEngine, MemoryOptions},
     },
+    files::{Files, SystemFiles},
 };
 use tresor_testkit::{
-    LaterEngine, ManualClock, ModelEngine, SessionDoor,
+    LaterEngine, ManualClock, ModelEngine, SessionDoor, TemporaryDirectory,
     script_runner::{Door, Shape, run_folder},
 };
 
@@ -40,6 +49,19 @@ fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
 fn scripts_hold_over_the_memory_engine() {
     over("a session over the memory engine", |clock| {
         MemoryEngine::volatile_at(&MemoryOptions::default(), clock).expect("an empty engine")
+    });
+}
+
+#[test]
+fn scripts_hold_over_a_json_file() {
+    let directory = TemporaryDirectory::new("scripts");
+    let number = AtomicU64::new(0);
+    over("a session over a JSON file", |clock| {
+        let path = directory.join(&format!("{}.json", number.fetch_add(1, Ordering::Relaxed)));
+        let options =
+            JsonFileOptions { batch_size: 1, auto_save_interval: Duration::from_secs(10), waits: true };
+        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock as Arc<dyn Clock>);
+        JsonFileEngine::open(&MemoryOptions::default(), seams, &path, options).expect("an empty engine")
     });
 }
 

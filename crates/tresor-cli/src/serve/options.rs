@@ -42,11 +42,12 @@ pub(crate) struct Options {
     /// --cache-capacity
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Storage")]
     pub(crate) mode: Option<u8>,
-    /// Where the data lives; this version has `memory` (with a path: kept in a log and snapshots)
+    /// Where the data lives: `memory` (with a path: kept in a log and snapshots), `json` (one readable
+    /// file) or `cassandra`; this version has no other yet
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Storage")]
     pub(crate) engine: Option<EngineName>,
-    /// Directory that the store is kept in; without one it is gone when the server stops
-    #[arg(long, value_name = "DIRECTORY", help_heading = "Storage")]
+    /// Directory that the store is kept in, or the JSON file; without one it is gone when the server stops
+    #[arg(long, value_name = "PATH", help_heading = "Storage")]
     pub(crate) store_path: Option<PathBuf>,
     /// Entries in the LRU cache in front of the engine
     #[arg(long, value_name = "ENTRIES", help_heading = "Storage")]
@@ -58,6 +59,12 @@ pub(crate) struct Options {
     /// With `--durability interval`: milliseconds of writes that a power cut may take
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
     pub(crate) durability_interval_ms: Option<u64>,
+    /// With `--engine json`: save after so many writes; more than 1 needs `--durability interval`
+    #[arg(long, value_name = "WRITES", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
+    pub(crate) batch_size: Option<u64>,
+    /// With `--engine json`: save this many seconds after a write, if fewer came
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
+    pub(crate) auto_save_interval: Option<u64>,
     /// Take a snapshot when the log has grown by this much
     #[arg(long, value_name = "SIZE", help_heading = "Storage")]
     pub(crate) snapshot_log_bytes: Option<Size>,
@@ -208,6 +215,8 @@ impl Options {
             allowed_host: Some(Vec::new()),
             engine: None,
             durability_interval_ms: Some(1000),
+            batch_size: Some(1),
+            auto_save_interval: Some(10),
             snapshot_log_bytes: Some(Size::mebibytes(256)),
             snapshot_interval_seconds: Some(3600),
             cassandra_keyspace: Some("tresor".to_owned()),

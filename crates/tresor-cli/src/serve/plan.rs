@@ -5,7 +5,11 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
-use tresor::{Config, config::Durability, engine::memory::Eviction};
+use tresor::{
+    Config,
+    config::{Durability, Storage},
+    engine::memory::Eviction,
+};
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
     Limits, ServerConfig,
@@ -51,7 +55,11 @@ fn engine(options: &Options) -> Outcome<EngineChoice> {
     let needs_path = matches!(name, EngineName::Json | EngineName::Disk | EngineName::Sqlite);
     if needs_path && options.store_path.is_none() {
         return Err(Failure::usage(format!(
-            "the {choice} engine keeps its data on disk and needs --store-path: name a directory, as in --store-path ./data"
+            "the {choice} engine keeps its data on disk and needs --store-path: name {}",
+            match name {
+                EngineName::Json => "a file, as in --store-path store.json",
+                _ => "a directory, as in --store-path ./data",
+            }
         )));
     }
     Ok(choice)
@@ -140,7 +148,19 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
             "--durability: without --store-path there is nothing on disk that could survive; name a directory, or leave it out",
         ));
     }
+    let batch_size = said(options.batch_size, "batch-size")?;
+    if batch_size > 1 && durability == Durability::Always {
+        return Err(Failure::usage(
+            "--batch-size: more than 1 leaves writes unsaved, so it needs --durability interval",
+        ));
+    }
     Ok(Config {
+        storage: match options.engine {
+            Some(EngineName::Json) => Storage::JsonFile,
+            _ => Storage::Memory,
+        },
+        batch_size,
+        auto_save_interval: Duration::from_secs(said(options.auto_save_interval, "auto-save-interval")?),
         store_path: options.store_path.clone(),
         durability,
         max_memory_bytes: said(options.max_memory, "max-memory")?.bytes(),

@@ -21,8 +21,24 @@ use tresor_testkit::{
 };
 
 const CLIENTS: u64 = 6;
-/// Entries that only make a snapshot take long enough to be killed in.
-const BALLAST: usize = 20_000;
+
+/// What a server is killed on.
+struct Kind {
+    engine: &'static str,
+    store: &'static str,
+    /// Entries that only make a snapshot or a save take long enough to be killed in.
+    ballast: usize,
+    /// The most commands between two kills.
+    writes: u64,
+    /// Whether snapshots are taken beside the writes.
+    snapshots: bool,
+}
+
+const MEMORY: Kind =
+    Kind { engine: "memory", store: "store", ballast: 20_000, writes: 3000, snapshots: true };
+
+/// Whose every write is a save of everything.
+const JSON: Kind = Kind { engine: "json", store: "store.json", ballast: 500, writes: 300, snapshots: false };
 
 /// When the server is killed.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +50,7 @@ enum Moment {
 }
 
 struct Trial {
+    kind: Kind,
     directory: TemporaryDirectory,
     durability: &'static str,
     random: Random,
@@ -41,30 +58,35 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(durability: &'static str, seed: u64) -> Self {
+    fn new(kind: Kind, durability: &'static str, seed: u64) -> Self {
         let directory = TemporaryDirectory::new("kill-nine");
         let accounts = (0..CLIENTS).map(Account::new).collect();
-        Self { directory, durability, random: Random::new(seed), accounts }
+        Self { kind, directory, durability, random: Random::new(seed), accounts }
     }
 
     fn start(&self) -> Server {
-        let path = self.directory.join("store");
+        let path = self.directory.join(self.kind.store);
         let path = path.to_str().expect("temporary paths are UTF-8");
-        Server::start(&["--store-path", path, "--durability", self.durability, "--port", "off"])
+        let engine = ["--engine", self.kind.engine, "--store-path", path, "--durability", self.durability];
+        Server::start(&[&engine[..], &["--port", "off"]].concat())
     }
 
     fn kill_rounds(&mut self, rounds: u64) {
         let mut server = self.start();
-        fill(&server);
+        fill(&server, self.kind.ballast);
         for round in 0..rounds {
-            let after = 1 + self.random.below(3000);
-            let moment = if round % 2 == 0 { Moment::After(after) } else { Moment::Saving(after) };
+            let after = 1 + self.random.below(self.kind.writes);
+            let moment = if round % 2 == 0 || !self.kind.snapshots {
+                Moment::After(after)
+            } else {
+                Moment::Saving(after)
+            };
             let acknowledged = self.write_until_killed(&mut server, moment);
             server = self.start();
             let ahead: usize = self.accounts.iter_mut().map(|account| account.settle(&server)).sum();
             println!("{moment:?}: {acknowledged} acknowledged and {ahead} more came back");
             let size = server.resp().command(&["DBSIZE"]).expect("the server answers").integer();
-            assert!(size >= Some(BALLAST as i64), "of the ballast only {size:?} is there");
+            assert!(size >= Some(self.kind.ballast as i64), "of the ballast only {size:?} is there");
         }
         assert!(server.terminate().success());
         // A clean end loses nothing either.
@@ -98,9 +120,9 @@ impl Trial {
     }
 }
 
-fn fill(server: &Server) {
+fn fill(server: &Server, ballast: usize) {
     let value = [b'b'; 100].to_vec();
-    let commands: Vec<_> = (0..BALLAST)
+    let commands: Vec<_> = (0..ballast)
         .map(|number| vec![b"SET".to_vec(), format!("ballast{number}").into_bytes(), value.clone()])
         .collect();
     let mut client = server.resp();
@@ -113,11 +135,17 @@ fn fill(server: &Server) {
 #[test]
 fn kill_9_under_load_loses_nothing_acknowledged() {
     let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
-    Trial::new("always", seed("kill_nine")).kill_rounds(rounds);
+    Trial::new(MEMORY, "always", seed("kill_nine")).kill_rounds(rounds);
 }
 
 #[test]
 fn a_killed_process_loses_nothing_acknowledged_at_interval_either() {
     let rounds = if env::var_os("TRESOR_FULL").is_some() { 10 } else { 1 };
-    Trial::new("interval", seed("kill_nine_interval")).kill_rounds(rounds);
+    Trial::new(MEMORY, "interval", seed("kill_nine_interval")).kill_rounds(rounds);
+}
+
+#[test]
+fn kill_9_under_load_loses_nothing_acknowledged_of_a_json_file() {
+    let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
+    Trial::new(JSON, "always", seed("kill_nine_json")).kill_rounds(rounds);
 }

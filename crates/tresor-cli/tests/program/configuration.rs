@@ -40,6 +40,7 @@ const CLUSTER: &str = "\
 /// What only a store of its own may say, with its engine.
 const LOCAL: &str = "\
     engine = \"memory\"\nstore-path = \"s\"\ndurability = \"interval\"\ndurability-interval-ms = 7\n\
+    batch-size = 4\nauto-save-interval = 5\n\
     snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nmax-memory = \"2GiB\"\n\
     max-memory-policy = \"allkeys-lru\"\n";
 

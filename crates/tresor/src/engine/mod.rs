@@ -8,6 +8,7 @@
 mod batch;
 mod entry;
 mod eventual;
+pub mod json_file;
 pub mod memory;
 mod scan;
 

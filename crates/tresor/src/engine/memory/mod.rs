@@ -95,6 +95,13 @@ impl MemoryEngine {
         Self::start(store, clock, options, 0)
     }
 
+    /// A volatile store whose numbers rise in the order of its changes, for an engine that keeps it.
+    pub(super) fn in_order(options: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let mut store = Store::new(options, random_hasher()?, random_word()?);
+        store.numbers_at_a_time = 1;
+        Self::start(store, clock, options, 0)
+    }
+
     /// A store whose log and snapshots are kept in `directory`, as they were left there.
     pub fn open(
         options: &MemoryOptions,

@@ -43,6 +43,8 @@ pub(super) struct Store {
     mapping: AtomicU64,
     /// The next number of a volatile store.
     numbers: AtomicU64,
+    /// Numbers that a shard of a volatile store takes at a time; with one they rise in the order of changes.
+    pub(super) numbers_at_a_time: u64,
     pub(super) limit: Limit,
     pub(super) log: Option<Arc<Log>>,
     pub(super) store_id: u64,
@@ -68,6 +70,7 @@ impl Store {
             keyspaces: [const { OnceLock::new() }; DATABASES as usize],
             mapping: AtomicU64::new(packed(std::array::from_fn(|database| database as u8))),
             numbers: AtomicU64::new(1),
+            numbers_at_a_time: NUMBERS,
             limit: Limit::new(options.limit.clone(), hasher),
             log: None,
             store_id,
@@ -155,8 +158,8 @@ impl Store {
             shard.numbers.0 += 1;
             return Ok(next);
         }
-        let first = self.numbers.fetch_add(NUMBERS, Ordering::Relaxed);
-        shard.numbers = (first + 1, first + NUMBERS);
+        let first = self.numbers.fetch_add(self.numbers_at_a_time, Ordering::Relaxed);
+        shard.numbers = (first + 1, first + self.numbers_at_a_time);
         Ok(first)
     }
 
