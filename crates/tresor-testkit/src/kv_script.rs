@@ -135,7 +135,7 @@ fn reply(answer: KvAnswer) -> Reply {
 
 fn value((kind, bytes): KvValue) -> Reply {
     match kind {
-        Kind::Raw => Reply::Bulk(bytes),
+        Kind::Raw | Kind::Packed => Reply::Bulk(bytes),
         Kind::Json => Reply::Verbatim("json".into(), bytes),
     }
 }

@@ -43,8 +43,8 @@ impl Form {
         match kind {
             Kind::Json if looks_wrapped(bytes) => Self::WrappedJson,
             Kind::Json => Self::Json,
-            Kind::Raw if std::str::from_utf8(bytes).is_ok() => Self::Text,
-            Kind::Raw => Self::Base64,
+            Kind::Raw | Kind::Packed if std::str::from_utf8(bytes).is_ok() => Self::Text,
+            Kind::Raw | Kind::Packed => Self::Base64,
         }
     }
 

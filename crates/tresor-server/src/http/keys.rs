@@ -35,7 +35,7 @@ pub(super) async fn answer(mut exchange: Exchange<'_>, segment: &str) -> Answer 
 async fn raw_value(value: Bytes, kind: Kind) -> Answer {
     let content_type = match kind {
         Kind::Json => "application/json",
-        Kind::Raw => {
+        Kind::Raw | Kind::Packed => {
             let text = value.clone();
             match weigh(value.len(), move || std::str::from_utf8(&text).is_ok()).await? {
                 true => "text/plain; charset=utf-8",

@@ -44,7 +44,7 @@ pub(crate) fn keys(client: &mut Client, request: KvRequest) -> KvAnswer {
     match request {
         KvRequest::Put { key, value, kind } => {
             let headers: &[&str] = match kind {
-                Kind::Raw => &[],
+                Kind::Raw | Kind::Packed => &[],
                 Kind::Json => &["Content-Type: application/json"],
             };
             put(&client.request("PUT", &target(&key), headers, &value))
@@ -113,7 +113,7 @@ fn key_of(text: &str) -> Vec<u8> {
 fn document_value(value: &[u8], kind: Kind) -> String {
     match (kind, std::str::from_utf8(value)) {
         (Kind::Json, Ok(text)) => format!("{{\"json\":{text}}}"),
-        (Kind::Raw, Ok(text)) => json!(text).to_string(),
+        (Kind::Raw | Kind::Packed, Ok(text)) => json!(text).to_string(),
         (_, Err(_)) => json!({ "base64": STANDARD.encode(value) }).to_string(),
     }
 }

@@ -51,6 +51,8 @@ pub enum Kind {
     Raw = 0,
     /// JSON text, kept as it was written.
     Json = 1,
+    /// Compressed or encrypted by a layer, which keeps the kind inside; never seen above that layer.
+    Packed = 2,
 }
 
 impl Kind {
@@ -59,6 +61,7 @@ impl Kind {
         match byte {
             0 => Some(Self::Raw),
             1 => Some(Self::Json),
+            2 => Some(Self::Packed),
             _ => None,
         }
     }

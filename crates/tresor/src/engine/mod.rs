@@ -1,11 +1,12 @@
 //! The interface between commands and storage: one page that every engine and every layer implements.
 //!
-//! Nine methods: read, scan, write, update, durable, count, status, save, close. A change is visible and
+//! Ten methods: read, scan, write, update, adopt, durable, count, status, save, close. A change is visible and
 //! numbered at once and durable later; callers hold their output until [`Engine::durable`] says so.
 //! A layer (cache, compression, shards) is an engine that holds an engine. Why it looks like this:
 //! `docs/decisions/0001-engine-interface.md`.
 
 mod batch;
+pub mod cursors;
 mod entry;
 mod eventual;
 pub mod json_file;
@@ -13,6 +14,8 @@ pub mod memory;
 mod scan;
 
 use std::slice;
+
+use crate::error::{Error, ErrorKind};
 
 pub use batch::{Applied, Batch, Change, Each, Edit, Edited, Effect, Expires, Guard, Outcome};
 pub use entry::{
@@ -94,6 +97,8 @@ pub struct Status {
     pub cluster: Option<ClusterStatus>,
     /// Identifies the store; part of every ETag.
     pub store_id: u64,
+    /// Some value was, at some time, of [`Kind::Packed`]: only the layers that made it can read it.
+    pub packed: bool,
 }
 
 /// How the way to a cluster is doing.
@@ -169,6 +174,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Reads, edits and writes one entry as one step.
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome>;
+
+    /// Puts entries as they are, versions kept, and gives later changes higher numbers than theirs and
+    /// than `above`: how a store moves or is copied. An entry whose own version is at least as high
+    /// stays as it is. Answers the highest number given for this.
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
+        let _ = (entries, above, now_ms);
+        let message = format!("a store of engine {} takes no entries as they are", self.capabilities().name);
+        Eventual::Now(Err(Error::new(ErrorKind::Unsupported, message)))
+    }
 
     /// Answers when everything up to `upto` survives what the durability level promises.
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()>;

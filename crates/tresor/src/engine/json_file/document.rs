@@ -270,6 +270,7 @@ fn plain<'r>(row: &'r Row<'_>) -> Option<(Vec<u8>, Cow<'r, [u8]>)> {
     let key = serde_json::to_vec(key).ok()?;
     let text = std::str::from_utf8(&row.value).ok()?;
     let value = match row.kind {
+        Kind::Packed => return None,
         Kind::Raw => serde_json::to_vec(text).ok()?.into(),
         // An engine takes whatever it is told is JSON. Blanks around a value would not come back.
         Kind::Json => {
@@ -285,6 +286,7 @@ fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Raw => "raw",
         Kind::Json => "json",
+        Kind::Packed => "packed",
     }
 }
 
@@ -338,7 +340,8 @@ impl<'de> Deserialize<'de> for Binary {
                 let kind = match list.next_element::<String>()?.ok_or_else(|| short(2))?.as_str() {
                     "raw" => Kind::Raw,
                     "json" => Kind::Json,
-                    other => return Err(de::Error::unknown_variant(other, &["raw", "json"])),
+                    "packed" => Kind::Packed,
+                    other => return Err(de::Error::unknown_variant(other, &["raw", "json", "packed"])),
                 };
                 let expires_at_ms = list.next_element()?.ok_or_else(|| short(3))?;
                 let member = bytes(list.next_element()?.unwrap_or_default())?;

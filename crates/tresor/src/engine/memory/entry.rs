@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! head      u64   version 48 bits | flags 4 | key bytes 6 | value bytes 6     (lengths: short form)
+//!                                           | packed 1                        (long form)
 //! lengths   u64   value bytes u32 | key bytes u16 | member bytes u16          (long form only)
 //! expires   u64   Unix milliseconds                                          (flag EXPIRES only)
 //! shared    Bytes a reference-counted value                                  (flag SHARED only)
@@ -34,6 +35,8 @@ const LONG: u64 = 1 << 48;
 const EXPIRES: u64 = 1 << 49;
 const JSON: u64 = 1 << 50;
 const SHARED: u64 = 1 << 51;
+/// Of the long form alone: in the short one this bit belongs to a length.
+const PACKED: u64 = 1 << 52;
 const VERSION_MASK: u64 = (1 << 48) - 1;
 const SHORT_LIMIT: usize = 64;
 
@@ -63,6 +66,9 @@ impl Shape {
         let mut flags = 0;
         if key_bytes >= SHORT_LIMIT || value_bytes >= SHORT_LIMIT || member_bytes > 0 {
             flags |= LONG;
+        }
+        if parts.kind == Kind::Packed {
+            flags |= LONG | PACKED;
         }
         if parts.expires_at_ms.is_some() {
             flags |= EXPIRES;
@@ -233,7 +239,7 @@ impl<'a> EntryView<'a> {
     #[inline]
     fn shape(self) -> Shape {
         let head = self.head();
-        let flags = head & (LONG | EXPIRES | JSON | SHARED);
+        let mut flags = head & (LONG | EXPIRES | JSON | SHARED);
         if flags & LONG == 0 {
             return Shape {
                 flags,
@@ -242,6 +248,7 @@ impl<'a> EntryView<'a> {
                 value_bytes: (head >> 58) as usize,
             };
         }
+        flags |= head & PACKED;
         // SAFETY: the long form has its lengths at offset 8.
         let lengths = unsafe { self.0.add(8).cast::<u64>().read() };
         Shape {
@@ -311,7 +318,11 @@ impl<'a> EntryView<'a> {
         };
         EntryRef {
             value,
-            kind: if shape.flags & JSON == 0 { Kind::Raw } else { Kind::Json },
+            kind: match shape.flags & (JSON | PACKED) {
+                0 => Kind::Raw,
+                JSON => Kind::Json,
+                _ => Kind::Packed,
+            },
             version: self.version(),
             expires_at_ms: self.expiry_of(&shape),
         }

@@ -134,6 +134,7 @@ fn replay_step(store: &Store, key: KeyRef<'_>, step: &Step<'_>, version: Version
     if matches!(step, Step::Patch { .. } | Step::Expire(_)) && stored.is_none_or(|stored| stored >= version) {
         return;
     }
+    store.note(step);
     let before = shard.bytes();
     let target = Target { number, name, place, access: store.limit.first_access(), hasher: &store.hasher };
     keyspace.apply(target, &mut shard, step, version);

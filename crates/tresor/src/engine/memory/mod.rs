@@ -235,6 +235,7 @@ impl Engine for MemoryEngine {
             evicted: store.evicted.load(Ordering::Relaxed),
             log: store.log.as_ref().map(|log| log.status()),
             store_id: store.store_id,
+            packed: store.packed.load(Ordering::Relaxed),
             ..Status::default()
         };
         for (database, physical) in store.mapping().into_iter().enumerate() {

@@ -21,7 +21,7 @@ use super::{
     table::{Hasher, Place, Table},
 };
 use crate::{
-    engine::{DATABASES, Eventual, KeyRef, Sequence, Version},
+    engine::{DATABASES, Eventual, KeyRef, Kind, Sequence, Version},
     error::{Error, ErrorKind, Result},
     oplog::{Log, Logged, Refused},
 };
@@ -50,6 +50,8 @@ pub(super) struct Store {
     pub(super) store_id: u64,
     pub(super) expired: AtomicU64,
     pub(super) evicted: AtomicU64,
+    /// An entry was of [`Kind::Packed`] at some time.
+    pub(super) packed: AtomicBool,
     /// Tables that were emptied as a whole, to be dropped by the background thread.
     pub(super) garbage: Mutex<Vec<Table>>,
     closed: AtomicBool,
@@ -76,6 +78,7 @@ impl Store {
             store_id,
             expired: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
+            packed: AtomicBool::new(false),
             garbage: Mutex::default(),
             closed: AtomicBool::new(false),
         }
@@ -182,6 +185,14 @@ impl Store {
         }
     }
 
+    /// Notes what the status says of the values that a step leaves behind.
+    #[inline]
+    pub(super) fn note(&self, step: &Step<'_>) {
+        if let Step::Put { kind: Kind::Packed, .. } = step {
+            self.packed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Applies a step to a locked shard and keeps the count of bytes.
     #[inline]
     pub(super) fn apply(
@@ -193,6 +204,7 @@ impl Store {
         version: Version,
     ) {
         let (address, place) = to;
+        self.note(step);
         let target = Target {
             number: address.shard,
             name: address.name,
