@@ -72,7 +72,7 @@ impl Entry {
         let base64 = || serde_json::value::to_raw_value(&Wrapped::Base64(BASE64.encode(&self.value)));
         let Ok(text) = std::str::from_utf8(&self.value) else { return base64() };
         match self.kind {
-            Kind::Raw | Kind::Packed => serde_json::value::to_raw_value(text),
+            Kind::Raw => serde_json::value::to_raw_value(text),
             // Blanks at either end would be lost with the JSON text around them.
             Kind::Json if text.contains(['\n', '\r']) || text.trim() != text => base64(),
             Kind::Json => {

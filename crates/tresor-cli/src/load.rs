@@ -92,7 +92,7 @@ impl Loader {
             self.database = entry.database;
         }
         let kind: &[u8] = match entry.kind {
-            Kind::Raw | Kind::Packed => b"RAW",
+            Kind::Raw => b"RAW",
             Kind::Json => b"JSON",
         };
         match entry.expires_at_ms {
