@@ -5,11 +5,12 @@ use tresor_testkit::{
     script_runner::{Door, Shape, run_folder},
 };
 
-/// What of `@requires` the server has on the memory engine.
-const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
+/// What of `@requires` every server here has, and last what one without a path has.
+const HAS: [&str; 6] = ["tresor", "guards", "ordered", "batches", "counted", "volatile"];
 
 fn through(shape: Shape, engine: &[&str]) {
     let mut server = Server::start(&[&["--threads", "2"], engine].concat());
+    let has = if engine.contains(&"--store-path") { &HAS[..5] } else { &HAS };
     run_folder("", |run| {
         let mut client = server.resp();
         client.command(&["FLUSHALL"]).expect("the server answers");
@@ -18,7 +19,7 @@ fn through(shape: Shape, engine: &[&str]) {
         }
         let name = format!("the server {engine:?}, {shape:?}");
         let mut execute = |words: &[Vec<u8>]| client.command(words).expect("the server answers");
-        run(Door { name: &name, shape, has: &HAS, execute: &mut execute, advance_ms: None });
+        run(Door { name: &name, shape, has, execute: &mut execute, advance_ms: None });
     });
     assert_eq!(server.terminate().code(), Some(0), "{}", server.log());
 }

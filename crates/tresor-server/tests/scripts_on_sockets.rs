@@ -6,7 +6,7 @@ mod running;
 use tresor_testkit::script_runner::{Door, Shape, run_folder};
 
 /// What of `@requires` the server has over the engine of these tests.
-const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
+const HAS: [&str; 6] = ["tresor", "guards", "ordered", "batches", "counted", "volatile"];
 
 fn through(shape: Shape) {
     run_folder("", |run| {

@@ -12,6 +12,10 @@ mod durable;
 mod expiring_sessions;
 #[path = "../examples/hello.rs"]
 mod hello;
+#[path = "../examples/json_file.rs"]
+mod json_file;
+#[path = "../examples/json_file_in_batches.rs"]
+mod json_file_in_batches;
 #[path = "../examples/measure_get.rs"]
 mod measure_get;
 #[path = "../examples/threads.rs"]
@@ -48,6 +52,24 @@ fn durable_counts_its_starts() -> tresor::Result<()> {
     let starts = [durable::run(&directory)?, durable::run(&directory)?];
     fs::remove_dir_all(&directory).expect("the store's directory is there");
     assert_eq!(starts, [1, 2]);
+    Ok(())
+}
+
+#[test]
+fn json_file_shows_what_was_written() -> tresor::Result<()> {
+    let path = env::temp_dir().join(format!("tresor-json-{}.json", process::id()));
+    let text = json_file::run(&path)?;
+    fs::remove_file(&path).expect("the store's file is there");
+    assert!(text.starts_with("{\n\"name\": \"Alice\",\n\"visits\": 1,\n"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn json_file_in_batches_counts_on() -> tresor::Result<()> {
+    let path = env::temp_dir().join(format!("tresor-batches-{}.json", process::id()));
+    let counts = [json_file_in_batches::run(&path)?, json_file_in_batches::run(&path)?];
+    fs::remove_file(&path).expect("the store's file is there");
+    assert_eq!(counts, [1000, 2000]);
     Ok(())
 }
 

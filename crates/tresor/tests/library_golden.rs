@@ -1,10 +1,10 @@
 //! The golden scripts of keys and values, through the library's typed calls.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use tresor::{Config, Database, Error};
 use tresor_testkit::{
-    LaterEngine, ModelEngine,
+    LaterEngine, ModelEngine, TemporaryDirectory,
     kv_script::{run_all, through_library},
 };
 
@@ -18,6 +18,16 @@ fn through(name: &str, open: impl Fn() -> Result<Database, Error>) {
 #[test]
 fn the_library_answers_as_the_scripts_say() {
     through("the library", || Database::open(Config::memory()));
+}
+
+#[test]
+fn the_library_answers_as_the_scripts_say_over_json_files() {
+    let directory = TemporaryDirectory::new("library_golden");
+    let number = Cell::new(0);
+    through("the library over JSON files", || {
+        number.set(number.get() + 1);
+        Database::open(Config::json_file(directory.join(&format!("{}.json", number.get()))))
+    });
 }
 
 #[test]

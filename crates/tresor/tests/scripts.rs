@@ -25,7 +25,7 @@ use tresor_testkit::{
 };
 
 /// What of `@requires` every engine here has.
-const HAS: [&str; 5] = ["tresor", "guards", "ordered", "batches", "counted"];
+const HAS: [&str; 6] = ["tresor", "guards", "ordered", "batches", "counted", "volatile"];
 
 fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
     run_folder("", |run| {

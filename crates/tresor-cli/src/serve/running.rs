@@ -134,6 +134,7 @@ fn announce(addresses: &Addresses, options: &Options) {
             path.display(),
             match durability {
                 Some(DurabilityName::Always) => "a power cut (durability always)",
+                _ if engine == EngineName::Json => "what comes after the next save",
                 Some(DurabilityName::Interval) => "a crash of the process (durability interval)",
                 _ => "only an orderly stop (durability none)",
             }

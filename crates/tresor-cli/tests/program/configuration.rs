@@ -61,7 +61,8 @@ fn every_option_can_be_said_in_each_of_the_three_ways() {
 
 #[test]
 fn every_option_of_a_cluster_can_be_said_in_each_of_the_three_ways() {
-    let held = "durability = \"none\"\ndurability-interval-ms = 7\nsnapshot-log-bytes = \"1GiB\"\n\
+    let held = "durability = \"none\"\ndurability-interval-ms = 7\nbatch-size = 4\nauto-save-interval = 5\n\
+        snapshot-log-bytes = \"1GiB\"\n\
         snapshot-interval-seconds = 8\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
     said_in_each_way(&[CLUSTER, held, COMMON].concat());
 }

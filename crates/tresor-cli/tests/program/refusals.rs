@@ -50,6 +50,8 @@ fn options_that_contradict_each_other_are_wrong_usage() {
     refuses(2, &["--mode", "0", "--engine", "memory"], &["--mode 0", "--engine", "exclude each other"]);
     refuses(2, &["--password", "a", "--password-file", "b"], &["--password", "--password-file"]);
     refuses(2, &["--durability", "always"], &["--durability", "--store-path"]);
+    let batches = ["--engine", "json", "--store-path", "never-made", "--batch-size", "10"];
+    refuses(2, &batches, &["--batch-size", "--durability interval"]);
 }
 
 #[test]
@@ -67,7 +69,6 @@ fn what_this_version_does_not_have_says_so() {
     for (arguments, name) in [
         (&["-mode", "1", "-store_path", path][..], "the disk engine"),
         (&["-mode", "2", "-store_path", path], "the disk engine"),
-        (&["--engine", "json", "--store-path", path], "the json engine"),
         (&["--engine", "sqlite", "--store-path", path], "the sqlite engine"),
         (&["--cache-capacity", "5"], "--cache-capacity"),
     ] {

@@ -5,6 +5,7 @@
 //! A layer (cache, compression, shards) is an engine that holds an engine. Why it looks like this:
 //! `docs/decisions/0001-engine-interface.md`.
 
+mod background;
 mod batch;
 pub mod cursors;
 mod entry;
@@ -12,6 +13,7 @@ mod eventual;
 pub mod json_file;
 pub mod memory;
 mod scan;
+mod step;
 
 use std::slice;
 

@@ -11,10 +11,9 @@ use super::{
     entry::prefetch,
     index::Index,
     shard::{Content, Name, Patch, Shard},
-    step::Step,
     table::{Hasher, Place, Table},
 };
-use crate::engine::Version;
+use crate::engine::{Version, step::Step};
 
 /// Shards of a keyspace: so many that one never takes long to grow, be scanned or be swept.
 pub(super) const SHARDS: usize = 4096;

@@ -10,12 +10,11 @@ use super::{
     ahead,
     keyspace::{Keyspace, SHARDS, Target, shard_of},
     shard::{Name, Shard},
-    step::Step,
     store::Store,
     table::Hasher,
 };
 use crate::{
-    engine::{DATABASES, EntryRef, KeyRef, Version},
+    engine::{DATABASES, EntryRef, KeyRef, Version, step::Step},
     error::Result,
     oplog::{Logged, Replayed},
 };

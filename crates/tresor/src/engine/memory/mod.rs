@@ -8,7 +8,6 @@
 #[cfg(test)]
 mod accounting;
 mod ahead;
-mod background;
 mod cursor;
 mod deadlines;
 mod entry;
@@ -20,8 +19,8 @@ mod memory_limit;
 mod read;
 mod shard;
 mod snapshot;
-mod step;
 mod store;
+mod sweep;
 mod table;
 mod write;
 mod write_each;
@@ -35,15 +34,11 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    background::{Background, Schedule},
-    loading::Loading,
-    store::Store,
-    table::Hasher,
-};
+use self::{loading::Loading, store::Store, table::Hasher};
 use super::{
     Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen,
     Sequence, Status, Visit,
+    background::{Background, Chores, Schedule},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -132,7 +127,15 @@ impl MemoryEngine {
             log_bytes: options.snapshot_log_bytes,
             interval: options.snapshot_interval,
         };
-        let background = Background::start(store.clone(), clock, schedule)?;
+        let (sweeping, saving) = (store.clone(), store.clone());
+        let chores = Chores {
+            sweep: Box::new(move |now_ms, stop| sweep::sweep(&sweeping, now_ms, stop)),
+            save: store
+                .log
+                .clone()
+                .map(|log| (log, Box::new(move |stop: &AtomicBool| snapshot::take(&saving, stop)) as Box<_>)),
+        };
+        let background = Background::start(chores, clock, schedule)?;
         Ok(Arc::new(Self { store, background, closed: AtomicBool::new(false) }))
     }
 

@@ -8,7 +8,7 @@ use super::{
     entry::{Entry, EntryView, Parts},
     table::{Hasher, Place, Spot, Table},
 };
-use crate::engine::{Kind, Sequence, Version};
+use crate::engine::{Kind, Sequence, Version, step::patched};
 
 /// An entry's address inside a shard.
 #[derive(Clone, Copy)]
@@ -266,15 +266,4 @@ pub(super) struct Patch<'a> {
     pub(super) offset: usize,
     pub(super) bytes: &'a [u8],
     pub(super) version: Version,
-}
-
-/// A value with bytes written into it, zeros filling a gap.
-pub(super) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
-    let mut patched = Vec::with_capacity(value.len().max(offset + bytes.len()));
-    patched.extend_from_slice(value);
-    if patched.len() < offset + bytes.len() {
-        patched.resize(offset + bytes.len(), 0);
-    }
-    patched[offset..offset + bytes.len()].copy_from_slice(bytes);
-    patched
 }

@@ -54,11 +54,3 @@ fn write_shard(keyspace: &Keyspace, physical: u8, number: usize, writer: &mut Sn
     }
     Ok(())
 }
-
-/// Puts the calling thread behind all others. Where the system does not let it, snapshots cost more.
-pub(super) fn lower_priority() {
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
-        tracing::debug!(%error, "the saving thread keeps its priority");
-    }
-}

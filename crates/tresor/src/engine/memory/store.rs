@@ -17,11 +17,10 @@ use super::{
     eviction::{Limit, out_of_memory},
     keyspace::{Keyspace, SHARDS, Target, shard_of},
     shard::{Name, Shard},
-    step::Step,
     table::{Hasher, Place, Table},
 };
 use crate::{
-    engine::{DATABASES, Eventual, KeyRef, Kind, Sequence, Version},
+    engine::{DATABASES, Eventual, KeyRef, Kind, Sequence, Version, step::Step},
     error::{Error, ErrorKind, Result},
     oplog::{Log, Logged, Refused},
 };

@@ -12,7 +12,6 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     keyspace::{Keyspace, SHARDS},
     shard::Shard,
-    step::{Step, holds},
     store::{Address, Mapping, Store},
     table::{Place, Table},
 };
@@ -20,6 +19,7 @@ use crate::{
     engine::{
         Applied, Change, DATABASES, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, ValueRef,
         Version,
+        step::{Step, holds},
     },
     error::{Error, Result},
     oplog::{Logged, Refused},

@@ -1,9 +1,8 @@
-//! The engine's two threads: one that sweeps, one that saves.
+//! The two threads of an engine with a log: one that sweeps, one that saves.
 //!
-//! The sweep gives memory back: entries that have expired, tables that were emptied, an index that
-//! nobody uses. It looks only at shards that are due and holds one shard's lock for a bounded number
-//! of removals. Saving has its own thread at low priority, because a snapshot may take seconds and
-//! must not make the sweep, or a client, wait. Both end, and are joined, when the engine closes.
+//! The sweep gives back what has expired or is not needed any more; it does a bounded amount of work
+//! under each lock. Saving has its own thread at low priority, because it may take seconds and must not
+//! make the sweep, or a client, wait. Both end, and are joined, when the engine closes.
 
 use std::{
     sync::{
@@ -17,22 +16,25 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{
-    keyspace::{Keyspace, SHARDS},
-    snapshot,
-    store::Store,
-};
 use crate::{
     clock::{Clock, StoreTime},
     error::{Error, ErrorKind, Result},
-    oplog::Refused,
+    oplog::Log,
 };
 
 /// Between two looks for expired entries.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
-/// Entries removed under one shard's lock before others get it.
-const REMOVALS: usize = 64;
+/// What the threads do for their engine.
+pub(super) struct Chores {
+    /// Gives back what is not needed any more at this store time; returns soon once the flag is set.
+    pub(super) sweep: Box<Sweep>,
+    /// The log, and how to make a point to start from without most of it; gives up once the flag is set.
+    pub(super) save: Option<(Arc<Log>, Box<Save>)>,
+}
+
+type Sweep = dyn Fn(u64, &AtomicBool) + Send + Sync;
+type Save = dyn Fn(&AtomicBool) -> Result<()> + Send + Sync;
 
 /// When snapshots are taken by themselves, and the time before which nothing happens.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,7 @@ pub(super) struct Background {
 }
 
 struct Shared {
-    store: Arc<Store>,
+    chores: Chores,
     clock: Arc<dyn Clock>,
     saves: Mutex<Saves>,
     save_wanted: Condvar,
@@ -71,11 +73,11 @@ struct Saves {
 impl Background {
     /// Starts the sweep, and with a log the thread that saves on request and on `schedule`. What expires
     /// is judged by store time, which begins at `schedule.time_floor_ms`.
-    pub(super) fn start(store: Arc<Store>, clock: Arc<dyn Clock>, schedule: Schedule) -> Result<Self> {
+    pub(super) fn start(chores: Chores, clock: Arc<dyn Clock>, schedule: Schedule) -> Result<Self> {
         let time = StoreTime::new(clock.clone(), schedule.time_floor_ms);
-        let saving = store.log.is_some();
+        let saving = chores.save.is_some();
         let shared = Arc::new(Shared {
-            store,
+            chores,
             clock,
             saves: Mutex::default(),
             save_wanted: Condvar::new(),
@@ -135,7 +137,7 @@ impl Background {
         self.shared.save_wanted.notify_all();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             if thread.join().is_err() {
-                tracing::error!("a background thread of the memory engine panicked");
+                tracing::error!("a background thread of the engine panicked");
             }
         }
         let waiting = std::mem::take(&mut self.shared.saves.lock().waiting);
@@ -152,52 +154,13 @@ impl Shared {
         let mut pause = self.sweep.lock();
         while !self.stopped() {
             self.stop_sweep.wait_for(&mut pause, SWEEP_EVERY);
-            let now_ms = time.now_ms();
-            for (physical, keyspace) in self.store.all() {
-                for number in 0..SHARDS {
-                    if self.stopped() {
-                        return;
-                    }
-                    if keyspace.is_due(number, now_ms) {
-                        self.sweep_shard((physical, number), keyspace, now_ms);
-                    }
-                }
-                keyspace.index.drop_idle(now_ms);
-            }
-            self.store.count_indexes();
-            // One table at a time, so that the lock is free while entries are dropped.
-            loop {
-                let table = self.store.garbage.lock().pop();
-                if table.is_none() || self.stopped() {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Removes what has expired in a shard, a bounded number under each hold of its lock.
-    fn sweep_shard(&self, place: (u8, usize), keyspace: &Keyspace, now_ms: u64) {
-        loop {
-            let mut shard = keyspace.lock(place.1);
-            for _ in 0..REMOVALS {
-                let Some(expired) = shard.next_expired(now_ms) else {
-                    let before = shard.bytes();
-                    shard.forget_notes_taken();
-                    self.store.limit.count(before, shard.bytes());
-                    keyspace.note_due(place.1, &mut shard);
-                    return;
-                };
-                match self.store.remove(place, &mut shard, expired, now_ms) {
-                    Ok(()) => self.store.expired.fetch_add(1, Ordering::Relaxed),
-                    // The log has no room: the entry stays, absent to readers, until the next sweep.
-                    Err(Refused::NoRoom { .. } | Refused::Failed(_)) => return,
-                };
-            }
+            (self.chores.sweep)(time.now_ms(), &self.stop);
         }
     }
 
     fn save(&self, schedule: Schedule) {
-        snapshot::lower_priority();
+        let Some((log, save)) = &self.chores.save else { return };
+        lower_priority();
         let mut last_ns = self.clock.monotonic_ns();
         let mut last_bytes = 0;
         loop {
@@ -212,15 +175,13 @@ impl Shared {
                 saves.wanted
             };
             let asked = wanted > self.saves.lock().done;
-            if !asked && !self.is_scheduled(schedule, last_ns, last_bytes) {
+            if !asked && !self.is_scheduled(log, schedule, last_ns, last_bytes) {
                 continue;
             }
-            let result = snapshot::take(&self.store, &self.stop);
+            let result = save(&self.stop);
             last_ns = self.clock.monotonic_ns();
-            last_bytes = self.written_bytes();
-            if let Some(log) = &self.store.log {
-                log.note_snapshot(result.as_ref().err());
-            }
+            last_bytes = log.status().written_bytes;
+            log.note_snapshot(result.as_ref().err());
             if let Err(error) = &result {
                 tracing::error!(%error, "the snapshot failed; the log still has every change");
             }
@@ -240,12 +201,7 @@ impl Shared {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn written_bytes(&self) -> u64 {
-        self.store.log.as_ref().map_or(0, |log| log.status().written_bytes)
-    }
-
-    fn is_scheduled(&self, schedule: Schedule, last_ns: u64, last_bytes: u64) -> bool {
-        let Some(log) = &self.store.log else { return false };
+    fn is_scheduled(&self, log: &Log, schedule: Schedule, last_ns: u64, last_bytes: u64) -> bool {
         let status = log.status();
         let elapsed = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(last_ns));
         status.latest > status.last_snapshot
@@ -257,5 +213,13 @@ impl Shared {
 impl Drop for Background {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Puts the calling thread behind all others. Where the system does not let it, saving costs more.
+fn lower_priority() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
+        tracing::debug!(%error, "the saving thread keeps its priority");
     }
 }

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::shard::patched;
 use crate::{
     engine::{Change, Edited, EntryRef, Expires, Guard, KeyRef, Kind},
     error::{Error, ErrorKind, Result},
@@ -17,7 +16,7 @@ const MAX_VALUE_BYTES: usize = (1 << 30) - (1 << 20);
 
 /// What will be done to one entry.
 #[derive(Clone, Debug)]
-pub(super) enum Step<'a> {
+pub(in crate::engine) enum Step<'a> {
     Put { value: Cow<'a, [u8]>, kind: Kind, expires_at_ms: Option<u64> },
     Patch { offset: usize, bytes: Cow<'a, [u8]> },
     Expire(Option<u64>),
@@ -27,7 +26,10 @@ pub(super) enum Step<'a> {
 impl<'a> Step<'a> {
     /// What a change of one entry does to it; `None` for nothing.
     #[inline]
-    pub(super) fn of_change(change: &Change<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
+    pub(in crate::engine) fn of_change(
+        change: &Change<'a>,
+        entry: Option<&EntryRef<'_>>,
+    ) -> Result<Option<Self>> {
         match *change {
             Change::Put { value, kind, expires, .. } => Self::put(Cow::Borrowed(value), kind, expires, entry),
             Change::Patch { offset, bytes, .. } => Self::patch(offset, Cow::Borrowed(bytes), entry),
@@ -38,7 +40,10 @@ impl<'a> Step<'a> {
     }
 
     /// What an edit's answer does to the entry that it was shown.
-    pub(super) fn of_edit(edited: Edited<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
+    pub(in crate::engine) fn of_edit(
+        edited: Edited<'a>,
+        entry: Option<&EntryRef<'_>>,
+    ) -> Result<Option<Self>> {
         match edited {
             Edited::Keep => Ok(None),
             Edited::Put { value, kind, expires } => Self::put(value, kind, expires, entry),
@@ -74,7 +79,7 @@ impl<'a> Step<'a> {
     }
 
     /// The whole entry that the step leads to from `entry`; `None` when it leads to absence.
-    pub(super) fn result(&self, entry: Option<&EntryRef<'_>>) -> Option<Step<'a>> {
+    pub(in crate::engine) fn result(&self, entry: Option<&EntryRef<'_>>) -> Option<Step<'a>> {
         match (self, entry) {
             (Self::Put { .. }, _) => Some(self.clone()),
             (Self::Patch { offset, bytes }, Some(entry)) => Some(Step::Put {
@@ -93,7 +98,7 @@ impl<'a> Step<'a> {
 
     /// How the log says it; `key` carries the physical database.
     #[inline]
-    pub(super) fn logged<'b>(&'b self, key: KeyRef<'b>) -> Logged<'b> {
+    pub(in crate::engine) fn logged<'b>(&'b self, key: KeyRef<'b>) -> Logged<'b> {
         match self {
             Self::Put { value, kind, expires_at_ms } => {
                 Logged::Put { key, kind: *kind, expires_at_ms: *expires_at_ms, value }
@@ -105,14 +110,14 @@ impl<'a> Step<'a> {
     }
 
     /// Whether it may need memory.
-    pub(super) fn grows(&self) -> bool {
+    pub(in crate::engine) fn grows(&self) -> bool {
         matches!(self, Self::Put { .. } | Self::Patch { .. })
     }
 }
 
 /// Whether a guard holds for the entry as it is.
 #[inline]
-pub(super) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
+pub(in crate::engine) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
     match guard {
         Guard::None => true,
         Guard::Absent => entry.is_none(),
@@ -129,4 +134,15 @@ fn check_size(bytes: usize) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A value with bytes written into it, zeros filling a gap.
+pub(in crate::engine) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut patched = Vec::with_capacity(value.len().max(offset + bytes.len()));
+    patched.extend_from_slice(value);
+    if patched.len() < offset + bytes.len() {
+        patched.resize(offset + bytes.len(), 0);
+    }
+    patched[offset..offset + bytes.len()].copy_from_slice(bytes);
+    patched
 }
