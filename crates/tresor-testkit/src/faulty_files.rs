@@ -344,6 +344,11 @@ impl Files for FaultyFiles {
         disk.unsynced_names.retain(|change| !inside(change));
         Ok(())
     }
+
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let disk = self.disk.lock();
+        Ok(disk.space.map_or(u64::MAX, |space| space.saturating_sub(disk.used())))
+    }
 }
 
 struct Handle {

@@ -36,6 +36,8 @@ pub trait Files: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+    /// Bytes that the file system with this path still has for us.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file: contents. Closed when dropped.
@@ -101,6 +103,11 @@ impl Files for SystemFiles {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         fs::File::open(directory)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let figures = rustix::fs::statvfs(path)?;
+        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
     }
 }
 

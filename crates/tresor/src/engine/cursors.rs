@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use super::Position;
-use crate::error::{Error, ErrorKind, Result};
+use super::{Position, random::random_word};
+use crate::error::{Error, Result};
 
 /// Cursors that are remembered.
 pub const REMEMBERED: usize = 65_536;
@@ -28,9 +28,9 @@ impl Cursors {
     /// A cursor for the place behind an entry.
     pub fn give(&self, key: &[u8], member: &[u8]) -> Result<Position> {
         let mut table = self.0.lock();
-        let mut number = random_number()?;
+        let mut number = random_word()?;
         while number == 0 || table.places.contains_key(&number) {
-            number = random_number()?;
+            number = random_word()?;
         }
         if table.oldest_first.len() == REMEMBERED
             && let Some(oldest) = table.oldest_first.pop_front()
@@ -42,21 +42,13 @@ impl Cursors {
         Ok(Position::Cursor(number))
     }
 
-    /// The place that a cursor stands for. [`Invalid`](ErrorKind::Invalid) for one that is not known.
+    /// The place that a cursor stands for. [`Invalid`](crate::ErrorKind::Invalid) for one that is not known.
     pub fn place(&self, number: u64) -> Result<Position> {
         match self.0.lock().places.get(&number) {
             Some((key, member)) => Ok(Position::Behind { key: key.clone(), member: member.clone() }),
             None => Err(Error::invalid("invalid cursor")),
         }
     }
-}
-
-fn random_number() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Internal, "the system gives no random numbers").caused_by(error)
-    })?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@
 mod background;
 mod batch;
 pub mod cursors;
+pub mod disk;
 mod entry;
 mod eventual;
 pub mod json_file;
 pub mod memory;
+mod random;
 mod scan;
 mod step;
 

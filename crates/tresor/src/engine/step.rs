@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use crate::{
-    engine::{Change, Edited, EntryRef, Expires, Guard, KeyRef, Kind},
+    engine::{Change, Edited, EntryRef, Eventual, Expires, Guard, KeyRef, Kind},
     error::{Error, ErrorKind, Result},
-    oplog::Logged,
+    oplog::{Logged, Refused},
 };
 
 /// The largest value that the engine takes, whatever the configured limit: a log record must hold it.
@@ -145,4 +145,20 @@ pub(in crate::engine) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> V
     }
     patched[offset..offset + bytes.len()].copy_from_slice(bytes);
     patched
+}
+
+/// Attempts a change again whenever the log may have room for it, until it has or will have none.
+pub(in crate::engine) async fn retry<'s, T>(
+    room: impl Fn(usize) -> Eventual<'s, ()>,
+    mut bytes: usize,
+    mut attempt: impl FnMut() -> Result<T, Refused>,
+) -> Result<T> {
+    loop {
+        room(bytes).await?;
+        match attempt() {
+            Ok(outcome) => return Ok(outcome),
+            Err(Refused::Failed(error)) => return Err(error),
+            Err(Refused::NoRoom { bytes: wanted }) => bytes = wanted,
+        }
+    }
 }

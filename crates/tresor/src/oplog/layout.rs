@@ -87,7 +87,7 @@ pub(super) fn failed(what: &str, path: &Path, cause: io::Error) -> Error {
 }
 
 /// Whether the disk, the quota or the file size limit leaves no room.
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

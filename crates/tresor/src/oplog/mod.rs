@@ -34,6 +34,7 @@ mod waiters;
 mod writer;
 
 pub use check::{FileKind, FileReport, Report, check};
+pub(crate) use layout::is_full;
 pub use log::{Durability, Log, LogOptions, LogStatus, Refused};
 pub use record::{Logged, MAX_RECORD_BYTES, Replayed};
 pub use recovery::Recovery;

@@ -39,6 +39,8 @@ use super::{
     Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen,
     Sequence, Status, Visit,
     background::{Background, Chores, Schedule},
+    disk,
+    random::random_word,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -104,6 +106,7 @@ impl MemoryEngine {
         directory: &Path,
         log_options: LogOptions,
     ) -> Result<(Arc<Self>, Recovery)> {
+        disk::refuse_tables(&*files, directory)?;
         let mut store = Store::new(options, random_hasher()?, 0);
         let mut loading = Loading::into(&store);
         let (log, recovery) = Log::open(files, clock.clone(), directory, log_options, &mut |replayed| {
@@ -275,14 +278,6 @@ impl Drop for MemoryEngine {
             tracing::error!(%error, "closing the memory engine failed");
         }
     }
-}
-
-fn random_word() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Internal, "the system gives no random numbers").caused_by(error)
-    })?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 fn random_hasher() -> Result<Hasher> {

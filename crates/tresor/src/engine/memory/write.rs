@@ -19,7 +19,7 @@ use crate::{
     engine::{
         Applied, Change, DATABASES, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, ValueRef,
         Version,
-        step::{Step, holds},
+        step::{Step, holds, retry},
     },
     error::{Error, Result},
     oplog::{Logged, Refused},
@@ -31,9 +31,11 @@ pub(super) fn write<'a>(store: &'a Store, changes: &'a [Change<'a>], now_ms: u64
     match try_write(store, changes, now_ms) {
         Ok(outcome) => Eventual::Now(Ok(outcome)),
         Err(Refused::Failed(error)) => Eventual::Now(Err(error)),
-        Err(Refused::NoRoom { bytes }) => {
-            Eventual::later(retry(store, bytes, move || try_write(store, changes, now_ms)))
-        }
+        Err(Refused::NoRoom { bytes }) => Eventual::later(retry(
+            move |bytes| store.room(bytes),
+            bytes,
+            move || try_write(store, changes, now_ms),
+        )),
     }
 }
 
@@ -47,24 +49,11 @@ pub(super) fn update<'a>(
     match try_update(store, key, now_ms, edit) {
         Ok(outcome) => Eventual::Now(Ok(outcome)),
         Err(Refused::Failed(error)) => Eventual::Now(Err(error)),
-        Err(Refused::NoRoom { bytes }) => {
-            Eventual::later(retry(store, bytes, move || try_update(store, key, now_ms, edit)))
-        }
-    }
-}
-
-async fn retry(
-    store: &Store,
-    mut bytes: usize,
-    mut attempt: impl FnMut() -> Result<Outcome, Refused>,
-) -> Result<Outcome> {
-    loop {
-        store.room(bytes).await?;
-        match attempt() {
-            Ok(outcome) => return Ok(outcome),
-            Err(Refused::Failed(error)) => return Err(error),
-            Err(Refused::NoRoom { bytes: wanted }) => bytes = wanted,
-        }
+        Err(Refused::NoRoom { bytes }) => Eventual::later(retry(
+            move |bytes| store.room(bytes),
+            bytes,
+            move || try_update(store, key, now_ms, edit),
+        )),
     }
 }
 

@@ -1,0 +1,89 @@
+//! What the disk engine does in the background: removing what has expired, and checkpoints.
+//!
+//! A checkpoint makes the tables durable and is a snapshot without entries in the log: the next start
+//! does again what the log has behind it. Expired entries are found by the table of expiries; a row
+//! there may be out of date, so the entry itself decides.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{
+    address,
+    store::{Hold, Store},
+    tables::Due,
+    write,
+};
+use crate::{
+    engine::KeyRef,
+    error::{Error, ErrorKind, Result},
+    oplog::Refused,
+};
+
+/// Rows of the table of expiries that are looked at together.
+const TOGETHER: usize = 256;
+
+/// Removes what has expired at this store time.
+pub(super) fn sweep(store: &Store, now_ms: u64, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) && store.check_open().is_ok() {
+        match sweep_some(store, now_ms) {
+            Ok(true) => {}
+            // The log has no room: entries stay, absent to readers, until the next sweep.
+            Ok(false) | Err(Refused::NoRoom { .. }) => return,
+            Err(Refused::Failed(error)) => {
+                tracing::warn!(%error, "expired entries could not be removed; they stay absent to readers");
+                return;
+            }
+        }
+    }
+}
+
+/// Whether there may be more to do.
+fn sweep_some(store: &Store, now_ms: u64) -> Result<bool, Refused> {
+    let due = store.whole.read().tables.due(now_ms, TOGETHER).map_err(Refused::Failed)?;
+    let more = due.len() == TOGETHER;
+    for due in due {
+        remove(store, due, now_ms)?;
+    }
+    Ok(more)
+}
+
+fn remove(store: &Store, due: Due, now_ms: u64) -> Result<(), Refused> {
+    let Due { at_ms, physical, address } = due;
+    let Some((key, member)) = address::decode(&address) else {
+        return Err(Refused::Failed(Error::new(ErrorKind::Internal, "a row of the expiries has no address")));
+    };
+    let mut hold = Hold::Shared(store.whole.read());
+    let _locked = store.lock(&key);
+    let stored = hold.whole().get(physical, &address).map_err(Refused::Failed)?;
+    if stored.is_none_or(|stored| stored.expires_at_ms != Some(at_ms)) {
+        // It was written again, with another expiry or none.
+        let mut changes = hold.whole().tables.changes();
+        changes.forget_due(at_ms, physical, &address);
+        return changes.commit().map_err(Refused::Failed);
+    }
+    let key = KeyRef { database: physical, key: &key, member: &member };
+    let planned = [write::removal(key, address, at_ms)];
+    let effect = crate::engine::Effect { existed: true, version: 0 };
+    write::finish(store, &mut hold, now_ms, &planned, smallvec::smallvec![effect], 0)?;
+    store.expired.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Makes the tables durable through everything that is in the log now, so that a start need not do it
+/// again and the log's older part can go.
+pub(super) fn checkpoint(store: &Store, stop: &AtomicBool) -> Result<()> {
+    store.check_open()?;
+    checkpoint_at_end(store)?;
+    if stop.load(Ordering::Acquire) {
+        tracing::debug!("a checkpoint was taken while the store is closing");
+    }
+    Ok(())
+}
+
+/// The same when no more calls are let in.
+pub(super) fn checkpoint_at_end(store: &Store) -> Result<()> {
+    let writer = store.log.begin_snapshot()?;
+    // Changes that are in the log by now are in the tables once their calls have let go.
+    let mapping = store.settle();
+    store.whole.read().tables.sync()?;
+    writer.finish(mapping).map(drop)
+}
