@@ -127,11 +127,9 @@ fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
         ))
     };
     match (assembly.engine, assembly.cache_capacity) {
-        (EngineChoice::Memory | EngineChoice::Json | EngineChoice::Cassandra, None) => Ok(()),
-        (EngineChoice::Memory | EngineChoice::Json | EngineChoice::Cassandra, Some(_)) => {
-            missing("the LRU cache (--cache-capacity)".to_owned())
-        }
-        (engine, _) => missing(format!("the {engine} engine")),
+        (EngineChoice::Sqlite, _) => missing("the sqlite engine".to_owned()),
+        (_, Some(_)) => missing("the LRU cache (--cache-capacity)".to_owned()),
+        _ => Ok(()),
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Storage {
     Memory,
     /// In one readable JSON file.
     JsonFile,
+    /// In tables on disk, in a directory with a log: data need not fit into memory.
+    Disk,
 }
 
 /// What a [`Database`](crate::Database) is made of. Start from [`Config::memory`].
@@ -41,6 +43,8 @@ pub struct Config {
     pub batch_size: u64,
     /// ...and this long after a write, if there were fewer.
     pub auto_save_interval: Duration,
+    /// Bytes of the tables on disk that are kept in memory for readers.
+    pub block_cache_bytes: u64,
     /// Gates, and stripes of the counters: the number of server workers, or of busy threads.
     pub workers: usize,
 }
@@ -59,6 +63,7 @@ impl Config {
             snapshot_interval: Duration::from_secs(3600),
             batch_size: 1,
             auto_save_interval: Duration::from_secs(10),
+            block_cache_bytes: 256 * 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -73,6 +78,11 @@ impl Config {
     /// saved before it returns; no acknowledged write is lost.
     pub fn json_file(path: impl Into<PathBuf>) -> Self {
         Self { storage: Storage::JsonFile, ..Self::at(path) }
+    }
+
+    /// A store on disk, in a directory: data may be larger than memory, and no acknowledged write is lost.
+    pub fn disk(store_path: impl Into<PathBuf>) -> Self {
+        Self { storage: Storage::Disk, ..Self::at(store_path) }
     }
 
     /// The same, saved after every `batch_size` writes and `auto_save_interval` after a write: a crash

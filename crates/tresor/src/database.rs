@@ -10,16 +10,11 @@ use parking_lot::Mutex;
 use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
-    config::{Config, Durability, Storage},
-    engine::{
-        Engine, Status,
-        json_file::{JsonFileEngine, JsonFileOptions},
-        memory::{MemoryEngine, MemoryLimit, MemoryOptions},
-    },
+    config::Config,
+    engine::{Engine, Status, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
-    files::{Files, SystemFiles},
     metrics::Metrics,
-    oplog::LogOptions,
+    opening,
     session::Session,
     settings::Settings,
     shutdown::Shutdown,
@@ -113,55 +108,16 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the store that `config` describes: in memory, and with a path as it was left there.
+    /// Opens the store that `config` describes, with a path as it was left there.
     pub fn open(config: Config) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let options = MemoryOptions {
-            limit: Arc::new(MemoryLimit::new(config.max_memory_bytes, config.eviction)),
-            snapshot_log_bytes: config.snapshot_log_bytes,
-            snapshot_interval: config.snapshot_interval,
-        };
-        if config.storage == Storage::JsonFile {
-            return Self::open_json_file(config, &options, clock);
-        }
-        let Some(path) = &config.store_path else {
-            let engine = MemoryEngine::volatile_at(&options, clock.clone())?;
-            return Self::assemble(engine, config, StoreTime::new(clock, 0), options.limit);
-        };
-        let log_options = LogOptions { durability: config.durability, ..LogOptions::default() };
-        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
-        let (engine, recovery) = MemoryEngine::open(&options, seams, path, log_options)?;
-        tracing::info!(
-            path = %path.display(),
-            snapshot_entries = recovery.entries,
-            log_records = recovery.records,
-            torn_bytes = recovery.torn_bytes,
-            took_ms = recovery.took_ms,
-            "the store is open"
-        );
-        let time = StoreTime::new(clock, recovery.latest_time_ms);
-        Self::assemble(engine, config, time, options.limit)
-    }
-
-    fn open_json_file(config: Config, memory: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Some(path) = &config.store_path else {
-            return Err(Error::invalid("a JSON file needs a path: Config::json_file(path)"));
-        };
-        let waits = config.durability == Durability::Always;
-        if waits && config.batch_size > 1 {
-            return Err(Error::invalid(
-                "a batch size above 1 leaves writes unsaved, which durability always does not allow",
-            ));
-        }
-        let options = JsonFileOptions {
-            batch_size: config.batch_size,
-            auto_save_interval: config.auto_save_interval,
-            waits,
-        };
-        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
-        let engine = JsonFileEngine::open(memory, seams, path, options)?;
-        let limit = memory.limit.clone();
-        Self::assemble(engine, config, StoreTime::new(clock, 0), limit)
+        let opened = opening::open(&config, clock.clone())?;
+        Self::assemble(
+            opened.engine,
+            config,
+            StoreTime::new(clock, opened.latest_time_ms),
+            opened.memory_limit,
+        )
     }
 
     /// A database over an engine that was opened elsewhere.

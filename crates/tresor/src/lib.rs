@@ -58,6 +58,7 @@ pub mod files;
 mod key;
 mod map;
 pub mod metrics;
+mod opening;
 pub mod oplog;
 pub mod process;
 mod put_options;

@@ -31,6 +31,16 @@ fn the_library_answers_as_the_scripts_say_over_json_files() {
 }
 
 #[test]
+fn the_library_answers_as_the_scripts_say_on_disk() {
+    let directory = TemporaryDirectory::new("library_golden");
+    let number = Cell::new(0);
+    through("the library on disk", || {
+        number.set(number.get() + 1);
+        Database::open(Config::disk(directory.join(&number.get().to_string())))
+    });
+}
+
+#[test]
 fn the_library_answers_as_the_scripts_say_over_an_engine_that_answers_later() {
     let later = || Arc::new(LaterEngine::new(Arc::new(ModelEngine::new())));
     through("the library over a later engine", || Database::over(later(), Config::memory()));

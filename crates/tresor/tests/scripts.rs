@@ -14,10 +14,12 @@ use tresor::{
     clock::Clock,
     engine::{
         Engine,
+        disk::{DiskEngine, DiskOptions},
         json_file::{JsonFileEngine, JsonFileOptions},
         memory::{MemoryEngine, MemoryOptions},
     },
     files::{Files, SystemFiles},
+    oplog::LogOptions,
 };
 use tresor_testkit::{
     LaterEngine, ManualClock, ModelEngine, SessionDoor, TemporaryDirectory,
@@ -28,6 +30,10 @@ use tresor_testkit::{
 const HAS: [&str; 6] = ["tresor", "guards", "ordered", "batches", "counted", "volatile"];
 
 fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
+    over_one_that_has(&HAS, name, make);
+}
+
+fn over_one_that_has(has: &[&str], name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
     run_folder("", |run| {
         let clock = ManualClock::new();
         let engine = make(clock.clone());
@@ -38,7 +44,7 @@ fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
         run(Door {
             name,
             shape: Shape::Resp3,
-            has: &HAS,
+            has,
             execute: &mut execute,
             advance_ms: Some(&mut advance_ms),
         });
@@ -49,6 +55,21 @@ fn over(name: &str, make: impl Fn(Arc<ManualClock>) -> Arc<dyn Engine>) {
 fn scripts_hold_over_the_memory_engine() {
     over("a session over the memory engine", |clock| {
         MemoryEngine::volatile_at(&MemoryOptions::default(), clock).expect("an empty engine")
+    });
+}
+
+#[test]
+fn scripts_hold_over_the_disk_engine() {
+    let directory = TemporaryDirectory::new("scripts");
+    let number = AtomicU64::new(0);
+    // It counts keys only when asked to.
+    let has = ["tresor", "guards", "ordered", "batches", "volatile"];
+    over_one_that_has(&has, "a session over the disk engine", |clock| {
+        let path = directory.join(&number.fetch_add(1, Ordering::Relaxed).to_string());
+        let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock as Arc<dyn Clock>);
+        DiskEngine::open(&DiskOptions::default(), seams, &path, LogOptions::default())
+            .expect("an empty store")
+            .0
     });
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Storage")]
     pub(crate) mode: Option<u8>,
     /// Where the data lives: `memory` (with a path: kept in a log and snapshots), `json` (one readable
-    /// file) or `cassandra`; this version has no other yet
+    /// file), `disk` (tables on disk, for data larger than memory) or `cassandra`
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Storage")]
     pub(crate) engine: Option<EngineName>,
     /// Directory that the store is kept in, or the JSON file; without one it is gone when the server stops
@@ -65,6 +65,9 @@ pub(crate) struct Options {
     /// With `--engine json`: save this many seconds after a write, if fewer came
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
     pub(crate) auto_save_interval: Option<u64>,
+    /// With `--engine disk`: what it keeps of its tables in memory for readers
+    #[arg(long, value_name = "SIZE", help_heading = "Storage")]
+    pub(crate) block_cache_bytes: Option<Size>,
     /// Take a snapshot when the log has grown by this much
     #[arg(long, value_name = "SIZE", help_heading = "Storage")]
     pub(crate) snapshot_log_bytes: Option<Size>,
@@ -217,6 +220,7 @@ impl Options {
             durability_interval_ms: Some(1000),
             batch_size: Some(1),
             auto_save_interval: Some(10),
+            block_cache_bytes: Some(Size::mebibytes(256)),
             snapshot_log_bytes: Some(Size::mebibytes(256)),
             snapshot_interval_seconds: Some(3600),
             cassandra_keyspace: Some("tresor".to_owned()),

@@ -157,13 +157,14 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
     Ok(Config {
         storage: match options.engine {
             Some(EngineName::Json) => Storage::JsonFile,
+            Some(EngineName::Disk) => Storage::Disk,
             _ => Storage::Memory,
         },
         batch_size,
         auto_save_interval: Duration::from_secs(said(options.auto_save_interval, "auto-save-interval")?),
         store_path: options.store_path.clone(),
         durability,
-        max_memory_bytes: said(options.max_memory, "max-memory")?.bytes(),
+        max_memory_bytes: max_memory(options)?,
         eviction: eviction(said(options.max_memory_policy, "max-memory-policy")?),
         max_value_bytes,
         snapshot_log_bytes: said(options.snapshot_log_bytes, "snapshot-log-bytes")?.0,
@@ -171,8 +172,20 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
             options.snapshot_interval_seconds,
             "snapshot-interval-seconds",
         )?),
+        block_cache_bytes: said(options.block_cache_bytes, "block-cache-bytes")?.0,
         workers: said(options.threads, "threads")? as usize,
     })
+}
+
+/// The limit of an engine that has its data in memory.
+fn max_memory(options: &Options) -> Outcome<Option<u64>> {
+    let bytes = said(options.max_memory, "max-memory")?.bytes();
+    if bytes.is_some() && options.engine == Some(EngineName::Disk) {
+        return Err(Failure::usage(
+            "--max-memory: the disk engine's data is not in memory; --block-cache-bytes limits what it keeps there",
+        ));
+    }
+    Ok(bytes)
 }
 
 fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {

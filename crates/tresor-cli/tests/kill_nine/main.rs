@@ -32,13 +32,25 @@ struct Kind {
     writes: u64,
     /// Whether snapshots are taken beside the writes.
     snapshots: bool,
+    options: &'static [&'static str],
 }
 
 const MEMORY: Kind =
-    Kind { engine: "memory", store: "store", ballast: 20_000, writes: 3000, snapshots: true };
+    Kind { engine: "memory", store: "store", ballast: 20_000, writes: 3000, snapshots: true, options: &[] };
 
 /// Whose every write is a save of everything.
-const JSON: Kind = Kind { engine: "json", store: "store.json", ballast: 500, writes: 300, snapshots: false };
+const JSON: Kind =
+    Kind { engine: "json", store: "store.json", ballast: 500, writes: 300, snapshots: false, options: &[] };
+
+/// Whose checkpoints come often.
+const DISK: Kind = Kind {
+    engine: "disk",
+    store: "store",
+    ballast: 20_000,
+    writes: 3000,
+    snapshots: false,
+    options: &["--snapshot-log-bytes", "256KiB", "--snapshot-interval-seconds", "1"],
+};
 
 /// When the server is killed.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +80,7 @@ impl Trial {
         let path = self.directory.join(self.kind.store);
         let path = path.to_str().expect("temporary paths are UTF-8");
         let engine = ["--engine", self.kind.engine, "--store-path", path, "--durability", self.durability];
-        Server::start(&[&engine[..], &["--port", "off"]].concat())
+        Server::start(&[&engine[..], self.kind.options, &["--port", "off"]].concat())
     }
 
     fn kill_rounds(&mut self, rounds: u64) {
@@ -148,4 +160,10 @@ fn a_killed_process_loses_nothing_acknowledged_at_interval_either() {
 fn kill_9_under_load_loses_nothing_acknowledged_of_a_json_file() {
     let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
     Trial::new(JSON, "always", seed("kill_nine_json")).kill_rounds(rounds);
+}
+
+#[test]
+fn kill_9_under_load_loses_nothing_acknowledged_on_disk() {
+    let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
+    Trial::new(DISK, "always", seed("kill_nine_disk")).kill_rounds(rounds);
 }

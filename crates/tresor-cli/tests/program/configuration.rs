@@ -40,7 +40,7 @@ const CLUSTER: &str = "\
 /// What only a store of its own may say, with its engine.
 const LOCAL: &str = "\
     engine = \"memory\"\nstore-path = \"s\"\ndurability = \"interval\"\ndurability-interval-ms = 7\n\
-    batch-size = 4\nauto-save-interval = 5\n\
+    batch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
     snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nmax-memory = \"2GiB\"\n\
     max-memory-policy = \"allkeys-lru\"\n";
 
@@ -61,7 +61,7 @@ fn every_option_can_be_said_in_each_of_the_three_ways() {
 
 #[test]
 fn every_option_of_a_cluster_can_be_said_in_each_of_the_three_ways() {
-    let held = "durability = \"none\"\ndurability-interval-ms = 7\nbatch-size = 4\nauto-save-interval = 5\n\
+    let held = "durability = \"none\"\ndurability-interval-ms = 7\nbatch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
         snapshot-log-bytes = \"1GiB\"\n\
         snapshot-interval-seconds = 8\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
     said_in_each_way(&[CLUSTER, held, COMMON].concat());

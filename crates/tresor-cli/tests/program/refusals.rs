@@ -50,6 +50,8 @@ fn options_that_contradict_each_other_are_wrong_usage() {
     refuses(2, &["--mode", "0", "--engine", "memory"], &["--mode 0", "--engine", "exclude each other"]);
     refuses(2, &["--password", "a", "--password-file", "b"], &["--password", "--password-file"]);
     refuses(2, &["--durability", "always"], &["--durability", "--store-path"]);
+    let limited = ["--engine", "disk", "--store-path", "never-made", "--max-memory", "1gb"];
+    refuses(2, &limited, &["--max-memory", "--block-cache-bytes"]);
     let batches = ["--engine", "json", "--store-path", "never-made", "--batch-size", "10"];
     refuses(2, &batches, &["--batch-size", "--durability interval"]);
 }
@@ -67,8 +69,7 @@ fn engines_on_disk_need_a_path() {
 fn what_this_version_does_not_have_says_so() {
     let path = "never-made";
     for (arguments, name) in [
-        (&["-mode", "1", "-store_path", path][..], "the disk engine"),
-        (&["-mode", "2", "-store_path", path], "the disk engine"),
+        (&["-mode", "2", "-store_path", path][..], "--cache-capacity"),
         (&["--engine", "sqlite", "--store-path", path], "the sqlite engine"),
         (&["--cache-capacity", "5"], "--cache-capacity"),
     ] {

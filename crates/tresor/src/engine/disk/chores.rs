@@ -38,7 +38,7 @@ pub(super) fn sweep(store: &Store, now_ms: u64, stop: &AtomicBool) {
 
 /// Whether there may be more to do.
 fn sweep_some(store: &Store, now_ms: u64) -> Result<bool, Refused> {
-    let due = store.whole.read().tables.due(now_ms, TOGETHER).map_err(Refused::Failed)?;
+    let due = store.read().and_then(|whole| whole.tables.due(now_ms, TOGETHER)).map_err(Refused::Failed)?;
     let more = due.len() == TOGETHER;
     for due in due {
         remove(store, due, now_ms)?;
@@ -51,7 +51,7 @@ fn remove(store: &Store, due: Due, now_ms: u64) -> Result<(), Refused> {
     let Some((key, member)) = address::decode(&address) else {
         return Err(Refused::Failed(Error::new(ErrorKind::Internal, "a row of the expiries has no address")));
     };
-    let mut hold = Hold::Shared(store.whole.read());
+    let mut hold = Hold::Shared(store.read().map_err(Refused::Failed)?);
     let _locked = store.lock(&key);
     let stored = hold.whole().get(physical, &address).map_err(Refused::Failed)?;
     if stored.is_none_or(|stored| stored.expires_at_ms != Some(at_ms)) {
@@ -83,7 +83,7 @@ pub(super) fn checkpoint(store: &Store, stop: &AtomicBool) -> Result<()> {
 pub(super) fn checkpoint_at_end(store: &Store) -> Result<()> {
     let writer = store.log.begin_snapshot()?;
     // Changes that are in the log by now are in the tables once their calls have let go.
-    let mapping = store.settle();
-    store.whole.read().tables.sync()?;
+    let mapping = store.settle()?;
+    store.read()?.tables.sync()?;
     writer.finish(mapping).map(drop)
 }

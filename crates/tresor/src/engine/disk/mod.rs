@@ -136,6 +136,7 @@ impl DiskEngine {
         {
             tracing::warn!(%error, "no checkpoint was taken at the end; the log has every change");
         }
+        self.store.release();
         self.store.log.close()
     }
 }
@@ -230,7 +231,10 @@ impl Engine for DiskEngine {
             packed: store.packed.load(Ordering::Relaxed),
             ..Status::default()
         };
-        let whole = store.whole.read();
+        let whole = match store.read() {
+            Ok(whole) => whole,
+            Err(error) => return Eventual::Now(Err(error)),
+        };
         status.data_bytes = whole.tables.disk_bytes();
         for database in 0..DATABASES {
             let at = usize::from(database);

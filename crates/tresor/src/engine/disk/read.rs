@@ -32,7 +32,7 @@ pub(super) fn read(
     visit: &mut Visit<'_>,
 ) -> Result<Seen> {
     store.check_open()?;
-    let whole = store.whole.read();
+    let whole = store.read()?;
     let moment = (isolation == Isolation::Together && keys.len() > 1).then(|| whole.tables.snapshot());
     let mut sequence = store.turned();
     for (index, key) in keys.iter().enumerate() {
@@ -74,7 +74,7 @@ fn find(whole: &Whole, moment: Option<&Snapshot>, physical: u8, key: KeyRef<'_>)
 pub(super) fn scan(store: &Store, cursors: &Cursors, scan: &Scan<'_>, now_ms: u64) -> Result<Page> {
     store.check_open()?;
     let mut page = Page::new(scan.database);
-    let whole = store.whole.read();
+    let whole = store.read()?;
     let Some(table) = whole.tables.entries(whole.physical(scan.database)) else {
         page.sequence = store.log.latest();
         return Ok(page);
@@ -214,7 +214,7 @@ fn somewhere(whole: &Whole, database: u8, number: u64) -> Result<(Edge, Edge)> {
 
 /// Counts a database's keys, a slice at a time.
 pub(super) async fn count(store: &Store, database: u8) -> Result<Count> {
-    let physical = store.whole.read().physical(database);
+    let physical = store.read()?.physical(database);
     let (mut counted, mut from) =
         (Counted { at: store.log.latest(), ..Counted::default() }, Bound::Unbounded);
     loop {
@@ -232,7 +232,7 @@ pub(super) async fn count(store: &Store, database: u8) -> Result<Count> {
 
 /// Counts from an address on; answers the last address if there may be more behind it.
 fn count_slice(store: &Store, physical: u8, from: &Edge, counted: &mut Counted) -> Result<Option<Vec<u8>>> {
-    let whole = store.whole.read();
+    let whole = store.read()?;
     let Some(table) = whole.tables.entries(physical) else { return Ok(None) };
     let mut rows = 0;
     for row in table.range::<Vec<u8>, _>((from.clone(), Bound::Unbounded)) {

@@ -10,7 +10,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+    RwLockWriteGuard,
+};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
@@ -29,7 +32,8 @@ pub(super) type Mapping = [u8; DATABASES as usize];
 
 /// The shared state of a disk engine.
 pub(super) struct Store {
-    pub(super) whole: RwLock<Whole>,
+    /// Gone once the store is closed.
+    whole: RwLock<Option<Whole>>,
     stripes: Box<[Stripe]>,
     hasher: SipHasher13,
     pub(super) log: Arc<Log>,
@@ -70,8 +74,8 @@ pub(super) type Locked<'s> = SmallVec<[MutexGuard<'s, ()>; 4]>;
 
 /// The hold of the whole that a call has: together with others, or alone.
 pub(super) enum Hold<'s> {
-    Shared(RwLockReadGuard<'s, Whole>),
-    Alone(RwLockWriteGuard<'s, Whole>),
+    Shared(MappedRwLockReadGuard<'s, Whole>),
+    Alone(MappedRwLockWriteGuard<'s, Whole>),
 }
 
 impl Hold<'_> {
@@ -101,7 +105,7 @@ impl Store {
     pub(super) fn new(whole: Whole, log: Arc<Log>, store_id: u64, space: Space) -> Result<Self> {
         let packed = AtomicBool::new(whole.tables.is_packed()?);
         Ok(Self {
-            whole: RwLock::new(whole),
+            whole: RwLock::new(Some(whole)),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
             hasher: SipHasher13::new_with_keys(random_word()?, random_word()?),
             log,
@@ -125,14 +129,7 @@ impl Store {
     /// with others and the keys' stripes, in ascending order.
     pub(super) fn hold(&self, changes: &[Change<'_>]) -> Result<(Hold<'_>, Locked<'_>)> {
         if changes.iter().any(|change| change.key().is_none()) {
-            let mut whole = self.whole.write();
-            for physical in 0..DATABASES {
-                // The changes may put into any of them, after whatever swaps come first.
-                if changes.iter().any(|change| matches!(change, Change::Put { .. } | Change::Patch { .. })) {
-                    whole.tables.make(physical)?;
-                }
-            }
-            return Ok((Hold::Alone(whole), Locked::new()));
+            return Ok((Hold::Alone(self.write()?), Locked::new()));
         }
         let whole = self.hold_with_tables(changes.iter().filter_map(Change::key))?;
         let mut stripes: SmallVec<[usize; 4]> =
@@ -147,15 +144,15 @@ impl Store {
     fn hold_with_tables<'k>(
         &self,
         keys: impl Iterator<Item = KeyRef<'k>> + Clone,
-    ) -> Result<RwLockReadGuard<'_, Whole>> {
+    ) -> Result<MappedRwLockReadGuard<'_, Whole>> {
         loop {
-            let whole = self.whole.read();
+            let whole = self.read()?;
             let missing = keys.clone().map(|key| whole.physical(key.database));
             let mut missing = missing.filter(|physical| whole.tables.entries(*physical).is_none());
             let Some(physical) = missing.next() else { return Ok(whole) };
             drop(missing);
             drop(whole);
-            self.whole.write().tables.make(physical)?;
+            self.write()?.tables.make(physical)?;
         }
     }
 
@@ -181,9 +178,26 @@ impl Store {
         self.turned.load(Ordering::Acquire)
     }
 
+    /// The whole, held together with others.
+    #[inline]
+    pub(super) fn read(&self) -> Result<MappedRwLockReadGuard<'_, Whole>> {
+        RwLockReadGuard::try_map(self.whole.read(), Option::as_ref).map_err(|_| self.why_stopped())
+    }
+
+    /// The whole, held alone.
+    fn write(&self) -> Result<MappedRwLockWriteGuard<'_, Whole>> {
+        RwLockWriteGuard::try_map(self.whole.write(), Option::as_mut).map_err(|_| self.why_stopped())
+    }
+
     /// Waits until the calls that are under way are done.
-    pub(super) fn settle(&self) -> Mapping {
-        self.whole.write().mapping
+    pub(super) fn settle(&self) -> Result<Mapping> {
+        Ok(self.write()?.mapping)
+    }
+
+    /// Lets go of the tables, once nobody will ask for them any more.
+    pub(super) fn release(&self) {
+        let whole = self.whole.write().take();
+        drop(whole);
     }
 
     /// What a failure after the log had the change means: the tables lack it until the next start.

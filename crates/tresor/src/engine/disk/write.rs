@@ -397,13 +397,13 @@ fn apply(store: &Store, hold: &mut Hold<'_>, planned: &[Planned<'_>], first: Ver
     let mut rest: SmallVec<[(Version, &Planned<'_>); 2]> = (first..).zip(steps).collect();
     while !rest.is_empty() {
         let entries = rest.iter().take_while(|(_, planned)| matches!(planned, Planned::Entry(_))).count();
+        if let Hold::Alone(whole) = &mut *hold {
+            make_tables(whole, &rest[..entries])?;
+        }
         put_all(store, hold.whole(), &rest[..entries])?;
         if let (Some((number, planned)), Hold::Alone(whole)) = (rest.get(entries), &mut *hold) {
             match planned {
-                Planned::Clear(physical) => {
-                    whole.tables.clear(*physical)?;
-                    whole.tables.make(*physical)?;
-                }
+                Planned::Clear(physical) => whole.tables.clear(*physical)?,
                 Planned::Mapping(mapping) => whole.mapping = *mapping,
                 Planned::Nothing(_) | Planned::Entry(_) => {}
             }
@@ -412,6 +412,14 @@ fn apply(store: &Store, hold: &mut Hold<'_>, planned: &[Planned<'_>], first: Ver
         rest.drain(..(entries + 1).min(rest.len()));
     }
     Ok(())
+}
+
+/// Makes the tables that these changes need: one that was emptied before them is gone.
+fn make_tables(whole: &mut Whole, entries: &[(Version, &Planned<'_>)]) -> Result<()> {
+    entries.iter().try_for_each(|(_, planned)| match planned {
+        Planned::Entry(entry) => whole.tables.make(entry.key.database),
+        _ => Ok(()),
+    })
 }
 
 fn put_all(store: &Store, whole: &Whole, entries: &[(Version, &Planned<'_>)]) -> Result<()> {

@@ -1,0 +1,146 @@
+//! The disk engine as its users see it: it comes back, tells stores apart, and gives space back.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use tresor::{
+    Config, Database, ErrorKind, PutOptions,
+    clock::Clock,
+    config::Durability,
+    engine::{
+        Batch, Change, Content, Engine, Expires, Guard, KeyRef, Kind, Order, Scan,
+        disk::{DiskEngine, DiskOptions},
+    },
+    files::SystemFiles,
+    oplog::LogOptions,
+};
+use tresor_testkit::{ManualClock, TemporaryDirectory, deadline::wait_until};
+
+fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<DiskEngine> {
+    let log = LogOptions { durability: Durability::Always, ..LogOptions::default() };
+    let seams = (Arc::new(SystemFiles) as Arc<_>, clock.clone() as Arc<dyn Clock>);
+    DiskEngine::open(&DiskOptions::default(), seams, path, log).expect("the store opens").0
+}
+
+fn rows(engine: &dyn Engine, now_ms: u64) -> usize {
+    let scan = Scan::all(0, Order::Ascending, Content::Keys, 1_000_000);
+    engine.scan(&scan, now_ms).wait().expect("a page").len()
+}
+
+fn put<'a>(key: &'a [u8], value: &'a [u8], expires: Expires) -> Change<'a> {
+    Change::Put { key: KeyRef::new(0, key), guard: Guard::None, value, kind: Kind::Raw, expires }
+}
+
+#[test]
+fn a_store_on_disk_comes_back_after_a_close_and_after_a_crash() {
+    let directory = TemporaryDirectory::new("disk");
+    let path = directory.join("store");
+    let store = Database::open(Config::disk(&path)).expect("an empty store");
+    store.put("name", "Alice").expect("a put");
+    store.database(3).expect("a database").put("other", 5).expect("a put");
+    store.save().expect("a checkpoint");
+    store.put("later", "than the checkpoint").expect("a put");
+    // As a crash leaves it: the log has everything, the tables what the checkpoint gave them.
+    let crashed = directory.join("crashed");
+    copy(&path, &crashed);
+    store.close().expect("it closes");
+    for path in [&path, &crashed] {
+        let store = Database::open(Config::disk(path)).expect("the store opens");
+        assert_eq!(store.read("name").expect("there").to_string(), "Alice");
+        assert_eq!(store.read("later").expect("there").to_string(), "than the checkpoint");
+        assert_eq!(store.database(3).expect("a database").read("other").expect("there").as_i64(), Some(5));
+        store.close().expect("it closes");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a new directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("a copy")),
+        }
+    }
+}
+
+#[test]
+fn stores_of_the_two_engines_are_told_apart() {
+    let directory = TemporaryDirectory::new("disk");
+    let (memory, disk) = (directory.join("memory"), directory.join("disk"));
+    for (path, config) in [(&memory, Config::at(&memory)), (&disk, Config::disk(&disk))] {
+        let store = Database::open(config).expect("an empty store");
+        store.put("k", "v").expect("a put");
+        store.close().expect("it closes");
+        assert!(path.exists());
+    }
+    let refused = |config| match Database::open(config) {
+        Ok(_) => panic!("it was taken"),
+        Err(error) => error,
+    };
+    let error = refused(Config::disk(&memory));
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("--engine memory"), "{error}");
+    let error = refused(Config::at(&disk));
+    assert!(error.to_string().contains("--engine disk"), "{error}");
+    // Neither try has harmed what was there.
+    assert_eq!(Database::open(Config::at(&memory)).expect("it opens").len().expect("a count"), 1);
+    let store = Database::open(Config::disk(&disk)).expect("it opens");
+    assert_eq!(store.len().expect("a count"), 1);
+    assert_eq!(refused(Config::disk(&disk)).kind(), ErrorKind::Unavailable, "it is open already");
+}
+
+#[test]
+fn what_has_expired_leaves_the_tables() {
+    let directory = TemporaryDirectory::new("disk");
+    let clock = ManualClock::new();
+    let engine = open(&directory.join("store"), &clock);
+    let now_ms = clock.now_ms();
+    for number in 0..1000_u32 {
+        let key = number.to_be_bytes();
+        let expires = if number % 2 == 0 { Expires::At(now_ms + 1000) } else { Expires::Never };
+        engine.write(Batch::blind(&[put(&key, b"v", expires)]), now_ms).wait().expect("a put");
+    }
+    // One that is put off, and one that is to stay after all.
+    let stays =
+        [put(&[0, 0, 0, 0], b"v", Expires::At(now_ms + 5000)), put(&[0, 0, 0, 2], b"v", Expires::Never)];
+    engine.write(Batch::blind(&stays), now_ms).wait().expect("a batch");
+    clock.advance(Duration::from_millis(1000));
+    assert_eq!(rows(&*engine, clock.now_ms()), 502, "absent at once");
+    wait_until("the sweep", || engine.status().wait().expect("a status").expired == 498);
+    // Before the beginning of time nothing has expired: what is left is what is in the tables.
+    assert_eq!(rows(&*engine, 0), 502);
+    clock.advance(Duration::from_millis(4000));
+    wait_until("the sweep", || engine.status().wait().expect("a status").expired == 499);
+    assert_eq!(rows(&*engine, 0), 501);
+}
+
+#[test]
+fn numbers_rise_after_a_restart() {
+    let directory = TemporaryDirectory::new("disk");
+    let path = directory.join("store");
+    let clock = ManualClock::new();
+    let mut highest = 0;
+    for round in 0..3_u8 {
+        let engine = open(&path, &clock);
+        let (key, now_ms) = ([round], clock.now_ms());
+        let changes = [put(&key, b"v", Expires::Never)];
+        let sequence = engine.write(Batch::of(&changes), now_ms).wait().expect("a put").sequence;
+        assert!(sequence > highest, "{sequence} after {highest}");
+        highest = sequence;
+        engine.close().wait().expect("it closes");
+    }
+}
+
+#[test]
+fn an_expiry_holds_after_a_restart() {
+    let directory = TemporaryDirectory::new("disk");
+    let path = directory.join("store");
+    let store = Database::open(Config::disk(&path)).expect("an empty store");
+    let hour = Duration::from_secs(3600);
+    store.put_with("soon", "gone", PutOptions::new().expires_in(hour)).expect("a put");
+    store.close().expect("it closes");
+    let store = Database::open(Config::disk(&path)).expect("the store opens");
+    let left = store.ttl("soon").expect("an answer").expect("it expires");
+    assert!(left <= hour && left > hour / 2, "{left:?}");
+}
