@@ -42,7 +42,8 @@
 //!
 //! A program for each part stands in `examples/`. The modules below are for front doors and engines:
 //! [`session`] and [`command`] execute what clients send, [`mod@reply`] is what they answer with, [`engine`]
-//! is what a storage engine implements, [`files`] and [`clock`] are the seams to disk and time.
+//! is what a storage engine implements, [`layer`] what stands in front of one, [`files`] and [`clock`] are
+//! the seams to disk and time.
 
 mod call;
 mod changes;
@@ -56,6 +57,7 @@ mod entries;
 mod error;
 pub mod files;
 mod key;
+pub mod layer;
 mod map;
 pub mod metrics;
 mod opening;

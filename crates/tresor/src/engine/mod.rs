@@ -99,10 +99,31 @@ pub struct Status {
     pub log: Option<crate::oplog::LogStatus>,
     /// The cluster, where the data is on one.
     pub cluster: Option<ClusterStatus>,
+    /// The cache in front of it, where there is one.
+    pub cache: Option<CacheStatus>,
     /// Identifies the store; part of every ETag.
     pub store_id: u64,
     /// Some value was, at some time, of [`Kind::Packed`]: only the layers that made it can read it.
     pub packed: bool,
+}
+
+/// How a cache in front of an engine is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Reads of a key that it answered, since the start.
+    pub hits: u64,
+    /// Reads of a key that the engine beneath was asked for, since the start.
+    pub misses: u64,
+    /// Entries that gave way to others for want of room, since the start.
+    pub evictions: u64,
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes that they hold.
+    pub bytes: u64,
+    /// The limit on entries; `None` for none.
+    pub max_entries: Option<u64>,
+    /// The limit on bytes; `None` for none.
+    pub max_bytes: Option<u64>,
 }
 
 /// How the way to a cluster is doing.

@@ -114,7 +114,7 @@ impl Shape {
 }
 
 /// One key with everything stored under it.
-pub(super) struct Entry(NonNull<u8>);
+pub(crate) struct Entry(NonNull<u8>);
 
 // SAFETY: an entry owns its bytes alone, and the one thing in it that is not plain bytes, `Bytes`, is
 // Send and Sync. Shared access only reads.
@@ -125,7 +125,26 @@ unsafe impl Sync for Entry {}
 impl Entry {
     /// Allocates an entry. Key at most 65,535 bytes, member likewise, value below 4 GiB.
     pub(super) fn new(parts: &Parts<'_>) -> Self {
+        Self::holding(parts, || Bytes::copy_from_slice(parts.value))
+    }
+
+    /// The copy of an entry that is elsewhere, under a key of these limits: a shared value stays shared.
+    pub(crate) fn copy(key: &[u8], member: &[u8], entry: &EntryRef<'_>) -> Self {
+        let parts = Parts {
+            key,
+            member,
+            value: entry.value.bytes(),
+            kind: entry.kind,
+            version: entry.version,
+            expires_at_ms: entry.expires_at_ms,
+        };
+        Self::holding(&parts, || entry.value.to_bytes())
+    }
+
+    /// Allocates an entry; `shared` gives its value, where that is of a size to be shared.
+    fn holding(parts: &Parts<'_>, shared: impl FnOnce() -> Bytes) -> Self {
         let shape = Shape::of(parts);
+        let shared = (shape.flags & SHARED != 0).then(shared);
         assert!(shape.key_bytes <= u16::MAX as usize && shape.member_bytes <= u16::MAX as usize);
         assert!(u32::try_from(shape.value_bytes).is_ok());
         let layout = shape.layout();
@@ -152,11 +171,12 @@ impl Entry {
             ptr::copy_nonoverlapping(parts.key.as_ptr(), key_at.as_ptr(), shape.key_bytes);
             let member_at = key_at.add(shape.key_bytes);
             ptr::copy_nonoverlapping(parts.member.as_ptr(), member_at.as_ptr(), shape.member_bytes);
-            if shape.flags & SHARED == 0 {
-                let value_at = start.add(shape.value_at());
-                ptr::copy_nonoverlapping(parts.value.as_ptr(), value_at.as_ptr(), shape.value_bytes);
-            } else {
-                start.add(shape.shared_at()).cast::<Bytes>().write(Bytes::copy_from_slice(parts.value));
+            match shared {
+                Some(shared) => start.add(shape.shared_at()).cast::<Bytes>().write(shared),
+                None => {
+                    let value_at = start.add(shape.value_at());
+                    ptr::copy_nonoverlapping(parts.value.as_ptr(), value_at.as_ptr(), shape.value_bytes);
+                }
             }
         }
         Self(start)
@@ -164,8 +184,15 @@ impl Entry {
 
     /// The entry to read.
     #[inline]
-    pub(super) fn view(&self) -> EntryView<'_> {
+    pub(crate) fn view(&self) -> EntryView<'_> {
         EntryView(self.0, PhantomData)
+    }
+
+    /// Asks the processor to fetch the first two cache lines: most entries lie across both.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.0.as_ptr());
+        prefetch(self.0.as_ptr().wrapping_add(64));
     }
 
     #[inline]
@@ -227,7 +254,7 @@ impl Entry {
 
 /// An entry seen by reference, for as long as its slot is borrowed.
 #[derive(Clone, Copy)]
-pub(super) struct EntryView<'a>(NonNull<u8>, PhantomData<&'a Entry>);
+pub(crate) struct EntryView<'a>(NonNull<u8>, PhantomData<&'a Entry>);
 
 impl<'a> EntryView<'a> {
     #[inline]
@@ -268,7 +295,7 @@ impl<'a> EntryView<'a> {
 
     /// Whether this is the entry of a key and member.
     #[inline]
-    pub(super) fn is(self, key: &[u8], member: &[u8]) -> bool {
+    pub(crate) fn is(self, key: &[u8], member: &[u8]) -> bool {
         let shape = self.shape();
         shape.key_bytes == key.len()
             && shape.member_bytes == member.len()
@@ -301,14 +328,14 @@ impl<'a> EntryView<'a> {
 
     /// Whether it counts as absent at `now_ms`.
     #[inline]
-    pub(super) fn is_expired(self, now_ms: u64) -> bool {
+    pub(crate) fn is_expired(self, now_ms: u64) -> bool {
         self.head() & EXPIRES != 0
             && self.expires_at_ms().is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
     }
 
     /// What readers see.
     #[inline]
-    pub(super) fn read(self) -> EntryRef<'a> {
+    pub(crate) fn read(self) -> EntryRef<'a> {
         let shape = self.shape();
         let value = if shape.flags & SHARED == 0 {
             ValueRef::Inline(self.bytes(shape.value_at(), shape.value_bytes))
@@ -330,7 +357,7 @@ impl<'a> EntryView<'a> {
 
     /// Bytes that it holds, a shared value included.
     #[inline]
-    pub(super) fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         let shape = self.shape();
         shape.size().next_multiple_of(8) + if shape.flags & SHARED == 0 { 0 } else { shape.value_bytes }
     }
@@ -458,7 +485,7 @@ impl Drop for Slot {
 
 /// Asks the processor to fetch the cache line at an address that will be read soon.
 #[inline]
-pub(super) fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -48,6 +48,7 @@ use crate::{
     files::Files,
     oplog::{Log, LogOptions, Recovery},
 };
+pub(crate) use entry::{Entry, prefetch};
 pub use eviction::Eviction;
 pub(crate) use eviction::out_of_memory;
 pub use memory_limit::{BufferShare, MemoryLimit};
