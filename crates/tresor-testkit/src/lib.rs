@@ -1,7 +1,7 @@
 //! What Tresor's tests share; no product code depends on it.
 //!
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
-//! [`LaterEngine`] makes any of them answer later. Time is a [`ManualClock`], randomness comes from a
+//! [`LaterEngine`] makes any of them answer later, [`HeldEngine`] when the test says so. Time is a [`ManualClock`], randomness comes from a
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
 //! What clients saw of any store is judged by [`linearizability`].
 
@@ -9,6 +9,7 @@ pub mod cassandra;
 pub mod conformance;
 pub mod deadline;
 pub mod faulty_files;
+mod held_engine;
 pub mod kv_script;
 mod later_engine;
 pub mod linearizability;
@@ -27,6 +28,7 @@ mod session_door;
 mod temporary_directory;
 pub mod tresor_program;
 
+pub use held_engine::{HeldCall, HeldEngine, Moment};
 pub use later_engine::LaterEngine;
 pub use manual_clock::{ManualClock, START_MS};
 pub use model_engine::ModelEngine;

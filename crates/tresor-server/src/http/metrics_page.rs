@@ -6,7 +6,7 @@
 use http::{HeaderValue, Response, header};
 use tresor::{
     command::CATALOG,
-    engine::{ClusterStatus, Status},
+    engine::{CacheStatus, ClusterStatus, Status},
     oplog::LogStatus,
     process::ProcessFigures,
 };
@@ -31,6 +31,9 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     }
     if let Some(status) = &status.cluster {
         cluster(&mut families, status);
+    }
+    if let Some(status) = &status.cache {
+        cache(&mut families, status);
     }
     process_figures(&mut families);
     let mut response = Response::new(Body::Full(families.into_text().into()));
@@ -175,6 +178,24 @@ fn cluster(families: &mut Families, cluster: &ClusterStatus) {
     families
         .gauge("tresor_cluster_clock_ahead_seconds", "How far this server's clock is ahead of a node's.")
         .value(cluster.clock_ahead_ms as f64 / 1000.0);
+}
+
+fn cache(families: &mut Families, cache: &CacheStatus) {
+    families.counter("tresor_cache_hits_total", "Reads of a key that the cache answered.").value(cache.hits);
+    families
+        .counter("tresor_cache_misses_total", "Reads of a key that the cache had to ask the engine for.")
+        .value(cache.misses);
+    families
+        .counter("tresor_cache_evictions_total", "Entries that left the cache for want of room.")
+        .value(cache.evictions);
+    families.gauge("tresor_cache_entries", "Entries in the cache.").value(cache.entries);
+    families.gauge("tresor_cache_bytes", "Memory that the cache's entries hold.").value(cache.bytes);
+    families
+        .gauge("tresor_cache_max_entries", "The cache's limit on entries; 0 for none.")
+        .value(cache.max_entries.unwrap_or(0));
+    families
+        .gauge("tresor_cache_max_bytes", "The cache's limit on bytes; 0 for none.")
+        .value(cache.max_bytes.unwrap_or(0));
 }
 
 fn process_figures(families: &mut Families) {

@@ -46,6 +46,7 @@ const SECTIONS: &[Section] = &[
     Section { name: "Errorstats", usual: true, write: errorstats },
     Section { name: "Latencystats", usual: false, write: latencystats },
     Section { name: "Cluster", usual: true, write: |_, lines| lines.add("cluster_enabled", 0) },
+    Section { name: "Cache", usual: true, write: cache },
     Section { name: "Keyspace", usual: true, write: keyspace },
 ];
 
@@ -294,6 +295,22 @@ fn latencystats(facts: &Facts<'_>, lines: &mut Lines) {
         );
         lines.add(&format!("latency_percentiles_usec_{}", row.name), value);
     }
+}
+
+/// The cache in front of the engine, not the commands' own hits, which `Stats` has.
+fn cache(facts: &Facts<'_>, lines: &mut Lines) {
+    let Some(cache) = &facts.status.cache else {
+        lines.add("cache_enabled", 0);
+        return;
+    };
+    lines.add("cache_enabled", 1);
+    lines.add("cache_hits", cache.hits);
+    lines.add("cache_misses", cache.misses);
+    lines.add("cache_evictions", cache.evictions);
+    lines.add("cache_entries", cache.entries);
+    lines.add("cache_max_entries", cache.max_entries.unwrap_or(0));
+    lines.add_bytes("cache_bytes", cache.bytes);
+    lines.add("cache_max_bytes", cache.max_bytes.unwrap_or(0));
 }
 
 fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
