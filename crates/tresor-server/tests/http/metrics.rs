@@ -1,8 +1,16 @@
 //! `/metrics` and health: the format, as Prometheus reads it, and the figures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use crate::running::{Running, server};
+use tresor::{
+    engine::memory::{MemoryEngine, MemoryOptions},
+    layer::cached::{Cached, Capacity},
+};
+
+use crate::running::{Running, Setup, server};
 
 /// Samples by name and labels, after checking everything that the format demands.
 struct Metrics {
@@ -117,6 +125,27 @@ fn requests_are_counted_by_route_method_and_status() {
     tresor_testkit::deadline::wait_until("the first client to be gone", || {
         Metrics::of(&server).get("tresor_http_connections") == 1.0
     });
+}
+
+#[test]
+fn a_cache_is_counted() {
+    let memory = MemoryEngine::volatile(&MemoryOptions::default()).unwrap();
+    let cached = Cached::new(memory, Capacity::Bytes(1 << 20)).unwrap();
+    let server = Setup { engine: Arc::new(cached), ..Setup::default() }.start();
+    let mut client = server.client();
+    client.request("PUT", "/keys/k", &[], b"value");
+    client.request("GET", "/keys/k", &[], b"");
+    client.request("GET", "/keys/none", &[], b"");
+    let metrics = Metrics::of(&server);
+    assert_eq!(metrics.get("tresor_cache_hits_total"), 1.0);
+    assert_eq!(metrics.get("tresor_cache_misses_total"), 1.0);
+    assert_eq!(metrics.get("tresor_cache_evictions_total"), 0.0);
+    assert_eq!(metrics.get("tresor_cache_entries"), 1.0);
+    assert!(metrics.get("tresor_cache_bytes") > 5.0);
+    assert_eq!(metrics.get("tresor_cache_max_entries"), 0.0);
+    assert_eq!(metrics.get("tresor_cache_max_bytes"), 1_048_576.0);
+    let plain = Metrics::of(&self::server());
+    assert!(!plain.samples.keys().any(|name| name.contains("cache")));
 }
 
 #[test]
