@@ -60,6 +60,16 @@ fn scripts_hold_in_both_versions_on_disk() {
 }
 
 #[test]
+fn scripts_hold_on_disk_with_a_cache_in_front() {
+    let directory = TemporaryDirectory::new("scripts");
+    let store = directory.join("store");
+    let path = store.to_str().expect("temporary paths are UTF-8");
+    // So small that entries come and go.
+    let cached = ["--engine", "disk", "--store-path", path, "--cache-capacity", "3"];
+    through(Shape::Resp3, &cached);
+}
+
+#[test]
 fn an_acknowledged_write_survives_kill_9() {
     let directory = TemporaryDirectory::new("kill9");
     let store = directory.join("store");

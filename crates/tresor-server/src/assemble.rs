@@ -41,8 +41,6 @@ impl fmt::Display for EngineChoice {
 pub struct Assembly {
     /// Where the data lives.
     pub engine: EngineChoice,
-    /// Entries of an LRU cache in front of it; `None` for no cache.
-    pub cache_capacity: Option<u64>,
     /// The cluster, for [`EngineChoice::Cassandra`].
     pub cassandra: Option<tresor_cassandra::Options>,
     /// The database over it.
@@ -126,9 +124,8 @@ fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
             ),
         ))
     };
-    match (assembly.engine, assembly.cache_capacity) {
-        (EngineChoice::Sqlite, _) => missing("the sqlite engine".to_owned()),
-        (_, Some(_)) => missing("the LRU cache (--cache-capacity)".to_owned()),
+    match assembly.engine {
+        EngineChoice::Sqlite => missing("the sqlite engine".to_owned()),
         _ => Ok(()),
     }
 }

@@ -4,8 +4,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::engine::{MAX_KEY_BYTES, memory::Eviction};
 pub use crate::oplog::Durability;
+use crate::{
+    engine::{MAX_KEY_BYTES, memory::Eviction},
+    layer::cached::Capacity,
+};
 
 /// How entries are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub batch_size: u64,
     /// ...and this long after a write, if there were fewer.
     pub auto_save_interval: Duration,
+    /// The entries used last are kept in memory in front of the engine, so many; `None` for no cache.
+    pub cache: Option<Capacity>,
     /// Bytes of the tables on disk that are kept in memory for readers.
     pub block_cache_bytes: u64,
     /// Gates, and stripes of the counters: the number of server workers, or of busy threads.
@@ -63,6 +68,7 @@ impl Config {
             snapshot_interval: Duration::from_secs(3600),
             batch_size: 1,
             auto_save_interval: Duration::from_secs(10),
+            cache: None,
             block_cache_bytes: 256 * 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -90,6 +96,12 @@ impl Config {
     #[must_use]
     pub fn in_batches(self, batch_size: u64, auto_save_interval: Duration) -> Self {
         Self { batch_size, auto_save_interval, durability: Durability::None, ..self }
+    }
+
+    /// The same with the entries used last kept in memory, in front of whatever keeps them all.
+    #[must_use]
+    pub fn cached(self, capacity: Capacity) -> Self {
+        Self { cache: Some(capacity), ..self }
     }
 
     /// The same with another durability level.

@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     engine::{Engine, Status, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
+    layer::stack,
     metrics::Metrics,
     opening,
     session::Session,
@@ -136,6 +137,7 @@ impl Database {
         time: StoreTime,
         memory_limit: Arc<MemoryLimit>,
     ) -> Result<Self> {
+        let engine = stack::over(engine, &config)?;
         let start = Start::now(&**time.clock())?;
         let core = Core {
             engine,

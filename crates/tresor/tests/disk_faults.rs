@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used)] // In the tests' own functions too: a panic is how a test fails.
 
+#[allow(dead_code)] // One of its tools is for other tests.
 mod memory_script;
 
 use std::{

@@ -5,7 +5,10 @@
 
 use std::{fs, path::Path, thread};
 
-use super::options::{DurabilityName, EngineName, Options};
+use super::{
+    cache_capacity::CacheCapacity,
+    options::{DurabilityName, EngineName, Options},
+};
 use crate::failure::{Failure, Outcome};
 
 /// What stands where a secret would.
@@ -62,8 +65,9 @@ fn settle(layered: Options) -> Outcome<Options> {
         Some(1 | 2) => EngineName::Disk,
         _ => layered.engine.unwrap_or(EngineName::Memory),
     };
-    let cache_capacity =
-        layered.cache_capacity.or((layered.mode == Some(2)).then_some(MODE_2_CACHE_CAPACITY));
+    let cache_capacity = layered
+        .cache_capacity
+        .or((layered.mode == Some(2)).then_some(CacheCapacity::Entries(MODE_2_CACHE_CAPACITY)));
     let durability = layered.durability.unwrap_or(match layered.store_path {
         Some(_) => DurabilityName::Always,
         None => DurabilityName::None,

@@ -1,5 +1,6 @@
 //! `tresor serve`: from options to a running server, and to its orderly end.
 
+mod cache_capacity;
 mod configuration;
 mod logging;
 mod options;

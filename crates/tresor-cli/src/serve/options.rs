@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cache_capacity::CacheCapacity,
     port::Port,
     size::{MemoryLimit, Size},
 };
@@ -49,9 +50,9 @@ pub(crate) struct Options {
     /// Directory that the store is kept in, or the JSON file; without one it is gone when the server stops
     #[arg(long, value_name = "PATH", help_heading = "Storage")]
     pub(crate) store_path: Option<PathBuf>,
-    /// Entries in the LRU cache in front of the engine
-    #[arg(long, value_name = "ENTRIES", help_heading = "Storage")]
-    pub(crate) cache_capacity: Option<u64>,
+    /// Put an LRU cache in front of the engine: so many entries, or a size as in 64MiB
+    #[arg(long, value_name = "NUMBER or SIZE", help_heading = "Storage")]
+    pub(crate) cache_capacity: Option<CacheCapacity>,
     /// What an acknowledged write survives: nothing, a crash of the process, a power cut
     /// [default: always with a path, else none]
     #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Storage")]

@@ -9,6 +9,7 @@ use tresor::{
     Config,
     config::{Durability, Storage},
     engine::memory::Eviction,
+    layer::cached::Capacity,
 };
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
@@ -33,7 +34,6 @@ pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outco
         .map_err(|_| Failure::usage("--max-value-bytes: this machine cannot address that much"))?;
     Ok(Assembly {
         engine,
-        cache_capacity: options.cache_capacity,
         cassandra: cassandra(options, engine)?,
         database: database(options, max_value_bytes)?,
         password,
@@ -172,9 +172,25 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
             options.snapshot_interval_seconds,
             "snapshot-interval-seconds",
         )?),
+        cache: cache(options)?,
         block_cache_bytes: said(options.block_cache_bytes, "block-cache-bytes")?.0,
         workers: said(options.threads, "threads")? as usize,
     })
+}
+
+/// The LRU layer. It has to hear of every write, so it stands in front of what only this server changes.
+fn cache(options: &Options) -> Outcome<Option<Capacity>> {
+    let refuse = |reason: &str| Err(Failure::usage(format!("--cache-capacity: {reason}")));
+    match options.cache_capacity {
+        None => Ok(None),
+        Some(_) if options.engine == Some(EngineName::Cassandra) => {
+            refuse("other servers write to the cluster too, and a cache would not hear of it")
+        }
+        Some(_) if max_memory(options)?.is_some() => {
+            refuse("with --max-memory the engine evicts entries, and a cache would not hear of it")
+        }
+        Some(capacity) => Ok(Some(capacity.capacity())),
+    }
 }
 
 /// The limit of an engine that has its data in memory.

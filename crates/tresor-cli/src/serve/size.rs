@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for MemoryLimit {
 }
 
 /// A TOML integer or string, as text.
-fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {

@@ -4,3 +4,4 @@
 //! are put on one another in any number, and each passes the engines' conformance suite.
 
 pub mod cached;
+pub(crate) mod stack;

@@ -274,7 +274,7 @@ impl<'p, 'a> Plan<'p, 'a> {
             }
             _ => (Step::Delete, None),
         };
-        let entry = as_entry(&result);
+        let entry = as_entry(&result, self.now_ms);
         let step = Step::of_change(change, entry.as_ref())?;
         let step = step.map(|step| step.result(entry.as_ref()).unwrap_or(step));
         let stored = entry.map(|entry| Stored {
@@ -338,9 +338,10 @@ fn blind_step<'a>(change: &Change<'a>) -> Result<Option<Step<'a>>> {
     }
 }
 
-/// The entry that a step which says it whole leads to.
-fn as_entry<'s>(step: &'s Step<'_>) -> Option<EntryRef<'s>> {
+/// The entry that a step which says it whole leads to; none if that has expired already.
+fn as_entry<'s>(step: &'s Step<'_>, now_ms: u64) -> Option<EntryRef<'s>> {
     match step {
+        Step::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
         Step::Put { value, kind, expires_at_ms } => Some(EntryRef {
             value: ValueRef::Inline(value),
             kind: *kind,
