@@ -16,6 +16,8 @@ mod hello;
 mod json_file;
 #[path = "../examples/json_file_in_batches.rs"]
 mod json_file_in_batches;
+#[path = "../examples/lru_cache_over_a_store.rs"]
+mod lru_cache_over_a_store;
 #[path = "../examples/measure_get.rs"]
 mod measure_get;
 #[path = "../examples/threads.rs"]
@@ -70,6 +72,15 @@ fn json_file_in_batches_counts_on() -> tresor::Result<()> {
     let counts = [json_file_in_batches::run(&path)?, json_file_in_batches::run(&path)?];
     fs::remove_file(&path).expect("the store's file is there");
     assert_eq!(counts, [1000, 2000]);
+    Ok(())
+}
+
+#[test]
+fn lru_cache_over_a_store_misses_what_gave_way() -> tresor::Result<()> {
+    let path = env::temp_dir().join(format!("tresor-lru-{}.json", process::id()));
+    let (hits, misses) = lru_cache_over_a_store::run(&path)?;
+    fs::remove_file(&path).expect("the store's file is there");
+    assert_eq!((hits, misses), (3, 1));
     Ok(())
 }
 
