@@ -46,6 +46,26 @@ fn status(engine: &dyn Engine) -> Status {
 }
 
 #[test]
+fn a_batch_takes_what_it_let_expire_for_absent() {
+    let engine = MemoryEngine::volatile(&MemoryOptions::default()).expect("it opens");
+    let (key, guard) = (KeyRef::new(0, b"k"), Guard::None);
+    let (kind, expires) = (Kind::Raw, Expires::At(START_MS));
+    let changes = [
+        Change::Put { key, guard, value: b"over", kind, expires },
+        Change::Patch { key, guard, offset: 1, bytes: b"new" },
+    ];
+    let outcome = engine.write(Batch::of(&changes), START_MS).wait().expect("memory takes a batch");
+    let tresor::engine::Applied::Whole(effects) = outcome.applied else { panic!("there is no guard") };
+    assert!(!effects[1].existed);
+    let mut value = None;
+    let mut keep = |_: usize, entry: Option<tresor::engine::EntryRef<'_>>| {
+        value = entry.map(|entry| (entry.value.bytes().to_vec(), entry.expires_at_ms));
+    };
+    engine.read(&[key], tresor::engine::Isolation::Each, START_MS, &mut keep).wait().expect("a read");
+    assert_eq!(value, Some((b"\0new".to_vec(), None)));
+}
+
+#[test]
 fn expired_entries_are_removed_beside_others_that_are_not_due() {
     // Now, in 500 years, and in between.
     for start_ms in [START_MS, START_MS * 3, START_MS * 10] {

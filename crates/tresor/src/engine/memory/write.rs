@@ -331,7 +331,7 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
             _ => None,
         });
         let entry = match earlier {
-            Some(_) => result.as_ref().and_then(as_entry),
+            Some(_) => result.as_ref().and_then(|step| as_entry(step, self.now_ms)),
             None => stored,
         };
         let effect = Effect { existed: entry.is_some(), version: entry.map_or(0, |entry| entry.version) };
@@ -351,9 +351,10 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
     }
 }
 
-/// The entry that a put leads to, for planning what comes on top of it.
-fn as_entry<'s>(step: &'s Step<'_>) -> Option<EntryRef<'s>> {
+/// The entry that a put leads to, for planning what comes on top of it; none if that has expired already.
+fn as_entry<'s>(step: &'s Step<'_>, now_ms: u64) -> Option<EntryRef<'s>> {
     match step {
+        Step::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
         Step::Put { value, kind, expires_at_ms } => Some(EntryRef {
             value: ValueRef::Inline(value),
             kind: *kind,
