@@ -218,6 +218,10 @@ impl Engine for LaterEngine {
         self.send(self.compare_and_set(key, now_ms, edit))
     }
 
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
+        self.send(self.inner.adopt(entries, above, now_ms))
+    }
+
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {
         self.send(self.inner.durable(upto))
     }

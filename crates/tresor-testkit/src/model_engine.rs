@@ -124,6 +124,24 @@ impl Engine for ModelEngine {
         })
     }
 
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, _now_ms: u64) -> Eventual<'a, Sequence> {
+        self.with(|state| {
+            let highest = entries.iter().map(|(_, entry)| entry.version).max().unwrap_or(0);
+            state.sequence = state.sequence.max(highest).max(above);
+            for (key, entry) in entries.iter() {
+                if state.entry(key).is_some_and(|there| there.version >= entry.version) {
+                    continue;
+                }
+                // Whoever does not find it any more has seen this number.
+                state.removed = state.next();
+                let database = &mut state.databases[usize::from(key.database)];
+                database.places.insert(place(&address(key)), address(key));
+                database.entries.insert(address(key), OwnedEntry::from(entry));
+            }
+            Ok(state.sequence)
+        })
+    }
+
     fn durable(&self, _upto: Sequence) -> Eventual<'_, ()> {
         self.with(|_| Ok(()))
     }

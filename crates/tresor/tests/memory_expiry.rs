@@ -12,7 +12,7 @@ use tresor::{
     Config, Database,
     clock::{Clock, SystemClock},
     engine::{
-        Batch, Change, Engine, Expires, Guard, KeyRef, Kind, Status,
+        Applied, Batch, Change, Engine, Expires, Guard, KeyRef, Kind, Status,
         memory::{MemoryEngine, MemoryOptions},
     },
     files::Files,

@@ -9,7 +9,7 @@ use tresor::{
     ErrorKind,
     engine::{KeyRef, Kind},
     files::{Files, SystemFiles},
-    oplog::{Durability, LogOptions, Logged},
+    oplog::{Durability, LogOptions, Logged, check, salvage},
 };
 
 /// A directory that is gone when the test is.
@@ -74,6 +74,58 @@ fn every_kind_of_change_comes_back_at_every_level() {
         assert_eq!((again.latest, again.latest_time_ms, again.snapshot), (latest, 1049, 21 * 6));
         assert_eq!((again.torn_bytes, again.store_id), (0, recovery.store_id));
         assert_eq!(log.latest(), latest);
+    }
+}
+
+#[test]
+fn numbers_go_on_from_where_a_lift_says() {
+    for snapshot_after in [None, Some(0), Some(1), Some(2)] {
+        let scratch = Scratch::new("lift");
+        let (log, _, mut model) = open(&disk(), &scratch.0, options(Durability::Always)).unwrap();
+        let snap = |at, model: &_| {
+            if snapshot_after == Some(at) {
+                snapshot(&log, model).unwrap();
+            }
+        };
+        change(&log, &mut model, 1, &[put(b"a", b"1")]).unwrap();
+        snap(0, &model);
+        assert_eq!(log.lift(1, 1_000_000).unwrap(), 1_000_000);
+        assert_eq!(log.lift(1, 500).unwrap(), 1_000_000, "there is nothing to lift");
+        log.durable(1_000_000).wait().unwrap();
+        snap(1, &model);
+        let adopted = Logged::Adopt {
+            key: KeyRef::new(0, b"b"),
+            version: 77,
+            kind: Kind::Raw,
+            expires_at_ms: Some(9),
+            value: b"2",
+        };
+        for round in 0..200 {
+            change(&log, &mut model, 2, &[adopted, put(b"c", &[round])]).unwrap();
+        }
+        assert_eq!(log.latest(), 1_000_400);
+        snap(2, &model);
+        change(&log, &mut model, 2, &[put(b"d", b"4")]).unwrap();
+        log.close().unwrap();
+        let report = check(&*disk(), &scratch.0).unwrap();
+        assert!(report.is_whole(), "{report:?}");
+        let (log, recovery, replayed) = open(&disk(), &scratch.0, options(Durability::Always)).unwrap();
+        assert_eq!((recovery.latest, replayed), (1_000_401, model), "{snapshot_after:?}");
+        log.close().unwrap();
+        let into = scratch.0.join("salvaged");
+        let salvaged = salvage(&*disk(), &scratch.0, &into).unwrap();
+        assert_eq!((salvaged.missing_changes, salvaged.latest), (0, 1_000_401));
+        assert!(salvaged.problems.is_empty(), "{salvaged:?}");
+        let lifted = log_beyond_all_numbers(&scratch);
+        assert_eq!(lifted.kind(), ErrorKind::Invalid);
+    }
+}
+
+fn log_beyond_all_numbers(scratch: &Scratch) -> tresor::Error {
+    let (log, ..) = open(&disk(), &scratch.0, options(Durability::Always)).unwrap();
+    match log.lift(1, tresor::engine::MAX_SEQUENCE) {
+        Err(tresor::oplog::Refused::Failed(error)) => error,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -287,7 +287,7 @@ fn any_change(log: &Log, told: &mut Told, random: &mut Random) -> bool {
     let name = [b'a' + random.below(8) as u8];
     let value = random.bytes(random.clone().index(60));
     let key = KeyRef::new(random.below(2) as u8, &name);
-    let one = match random.below(16) {
+    let one = match random.below(17) {
         0..5 => Logged::Put { key, kind: Kind::Json, expires_at_ms: Some(random.below(9)), value: &value },
         // An engine logs these two only for an entry that is there.
         5..8 if told.has(key) => Logged::Patch { key, offset: value.len() % 7, bytes: &value },
@@ -295,6 +295,7 @@ fn any_change(log: &Log, told: &mut Told, random: &mut Random) -> bool {
         11..14 => Logged::Delete { key },
         14 => Logged::Clear { database: key.database },
         15 => Logged::Mapping(std::array::from_fn(|number| (number as u8 + name[0]) % 16)),
+        16 => Logged::Adopt { key, version: 1, kind: Kind::Raw, expires_at_ms: None, value: &value },
         _ => Logged::Put { key, kind: Kind::Raw, expires_at_ms: None, value: &value },
     };
     told.change(log, one)

@@ -4,6 +4,7 @@
 //! panics when a promise is broken. What an engine says it cannot do is not asked of it.
 //! [`conformance_tests!`](crate::conformance_tests) makes one test of each case.
 
+pub mod adoption;
 pub mod batches;
 pub mod concurrency;
 pub mod databases;
@@ -68,6 +69,8 @@ macro_rules! conformance_tests {
                 an_edit_changes_the_size;
             versions: versions_never_come_twice a_change_is_a_new_version a_sequence_covers_what_was_shown
                 absence_covers_the_removal refusals_cover_what_they_met;
+            adoption: adopted_entries_are_as_they_were later_changes_are_numbered_above what_is_newer_stays
+                adopting_twice_is_adopting_once;
             histories: random_histories_agree_with_the_model;
             concurrency: every_increment_counts guarded_writers_do_not_overwrite one_of_many_creates
                 batches_are_seen_whole transfers_keep_the_sum threads_do_not_disturb_each_other
@@ -86,7 +89,8 @@ macro_rules! conformance_tests {
 
 #[cfg(test)]
 mod tests {
-    const TOPICS: [&str; 14] = [
+    const TOPICS: [&str; 15] = [
+        include_str!("adoption.rs"),
         include_str!("batches.rs"),
         include_str!("concurrency.rs"),
         include_str!("databases.rs"),

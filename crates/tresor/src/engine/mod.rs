@@ -209,7 +209,8 @@ pub trait Engine: Send + Sync + 'static {
         Eventual::Now(Err(Error::new(ErrorKind::Unsupported, message)))
     }
 
-    /// Answers when everything up to `upto` survives what the durability level promises.
+    /// Answers when everything up to `upto` survives what the durability level promises. A number that
+    /// was not given yet stands for the latest.
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()>;
 
     /// How many keys a database has now. Reads all of them where they are not counted as they change.

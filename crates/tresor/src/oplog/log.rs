@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{Eventual, Sequence},
+    engine::{Eventual, MAX_SEQUENCE, Sequence},
     error::{Error, ErrorKind, Result},
     files::{File, Files},
 };
@@ -185,6 +185,30 @@ impl Log {
             self.shared.wake();
         }
         Ok(last)
+    }
+
+    /// Lets the next change have a number above `upto`, if it would not have: the numbers between are
+    /// never given. Returns the latest number, or `upto` where that is greater.
+    pub fn lift(&self, now_ms: u64, upto: Sequence) -> Result<Sequence, Refused> {
+        if upto >= MAX_SEQUENCE {
+            let message = format!("a store has no numbers above {upto}");
+            return Err(Refused::Failed(Error::invalid(message)));
+        }
+        let lift = [Logged::Lift { upto }];
+        let bytes = record::framed_bytes(&lift).map_err(Refused::Failed)?;
+        let mut state = self.shared.state.lock();
+        if state.next > upto {
+            return Ok(state.next - 1);
+        }
+        state.reserve(bytes, 1)?;
+        let first = state.next;
+        record::encode(&mut state.buffer, first, now_ms, &lift);
+        state.next = upto + 1;
+        state.time_ms = state.time_ms.max(now_ms);
+        state.dozing = false;
+        drop(state);
+        self.shared.wake();
+        Ok(upto)
     }
 
     /// Answers when a record of `bytes`, as [`Refused::NoRoom`] named them, would be let in.

@@ -11,10 +11,11 @@
 //! the snapshot's start. The snapshot was taken while changes went on, so a change may be in it
 //! already; the engine makes that harmless:
 //!
-//! - Put and Delete state the whole result: do them always. Clear removes everything in the physical
+//! - Put, Adopt and Delete state the whole result: do them always, an Adopt under its own version. Clear removes everything in the physical
 //!   database; whatever was put after it follows in the log. Mapping replaces the whole table.
 //! - Patch and Expire are skipped where the key is absent or its version is not below the change's.
 //!   An engine that patches an absent key therefore logs a Put.
+//! - Lift changes no entry: the numbers behind it go on from where it says.
 
 mod check;
 mod identity;

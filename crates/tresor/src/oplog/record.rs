@@ -22,6 +22,10 @@ pub(super) const HEADER_BYTES: usize = 40;
 const CHANGE_BYTES: usize = 12;
 
 const HAS_NUMBER: u8 = 1;
+const HAS_VERSION: u8 = 2;
+
+/// The tag of [`Logged::Lift`].
+const LIFT: u8 = 8;
 
 /// One change as the log keeps it: physical, so that doing it again leads to the same entry. Its
 /// version is its place in the log. Databases are physical numbers.
@@ -67,6 +71,24 @@ pub enum Logged<'a> {
     },
     /// The physical number of each logical database, after a swap.
     Mapping([u8; DATABASES as usize]),
+    /// The entry is now this, under a version that it had elsewhere.
+    Adopt {
+        /// Which entry.
+        key: KeyRef<'a>,
+        /// Its version, below the change's own number.
+        version: Version,
+        /// How to read the value.
+        kind: Kind,
+        /// When it expires, in Unix milliseconds.
+        expires_at_ms: Option<u64>,
+        /// The whole value.
+        value: &'a [u8],
+    },
+    /// The next change has the number behind this one. The only change of its record.
+    Lift {
+        /// The last number that is not given.
+        upto: Sequence,
+    },
 }
 
 /// What [`Log::open`](super::Log::open) hands to the engine, in this order: at most one mapping,
@@ -99,6 +121,7 @@ struct Parts<'a> {
     tag: u8,
     kind: u8,
     number: Option<u64>,
+    version: Option<Version>,
     key: KeyRef<'a>,
     value: &'a [u8],
 }
@@ -106,29 +129,32 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     #[inline]
     fn of(change: &'a Logged<'_>) -> Self {
-        let none = |database| KeyRef { database, key: &[], member: &[] };
+        let none = KeyRef { database: 0, key: &[], member: &[] };
+        let rest = Self { tag: 0, kind: 0, number: None, version: None, key: none, value: &[] };
         match *change {
             Logged::Put { key, kind, expires_at_ms, value } => {
-                Self { tag: 1, kind: kind as u8, number: expires_at_ms, key, value }
+                Self { tag: 1, kind: kind as u8, number: expires_at_ms, key, value, ..rest }
             }
             Logged::Patch { key, offset, bytes } => {
-                Self { tag: 2, kind: 0, number: Some(offset as u64), key, value: bytes }
+                Self { tag: 2, number: Some(offset as u64), key, value: bytes, ..rest }
             }
-            Logged::Expire { key, expires_at_ms } => {
-                Self { tag: 3, kind: 0, number: expires_at_ms, key, value: &[] }
+            Logged::Expire { key, expires_at_ms } => Self { tag: 3, number: expires_at_ms, key, ..rest },
+            Logged::Delete { key } => Self { tag: 4, key, ..rest },
+            Logged::Clear { database } => Self { tag: 5, key: KeyRef { database, ..none }, ..rest },
+            Logged::Mapping(ref table) => Self { tag: 6, value: table, ..rest },
+            Logged::Adopt { key, version, kind, expires_at_ms, value } => {
+                let version = Some(version);
+                Self { tag: 7, kind: kind as u8, number: expires_at_ms, version, key, value }
             }
-            Logged::Delete { key } => Self { tag: 4, kind: 0, number: None, key, value: &[] },
-            Logged::Clear { database } => {
-                Self { tag: 5, kind: 0, number: None, key: none(database), value: &[] }
-            }
-            Logged::Mapping(ref table) => Self { tag: 6, kind: 0, number: None, key: none(0), value: table },
+            Logged::Lift { upto } => Self { tag: LIFT, number: Some(upto), ..rest },
         }
     }
 
     #[inline]
     fn bytes(&self) -> usize {
         let number = if self.number.is_some() { 8 } else { 0 };
-        CHANGE_BYTES + number + self.key.key.len() + self.key.member.len() + self.value.len()
+        let version = if self.version.is_some() { 8 } else { 0 };
+        CHANGE_BYTES + number + version + self.key.key.len() + self.key.member.len() + self.value.len()
     }
 
     #[inline]
@@ -147,6 +173,11 @@ impl<'a> Parts<'a> {
         } else {
             into.extend_from_slice(&head);
         }
+        if let Some(version) = self.version {
+            let flags = into.len() - CHANGE_BYTES - if self.number.is_some() { 8 } else { 0 } + 3;
+            into[flags] |= HAS_VERSION;
+            into.extend_from_slice(&version.to_le_bytes());
+        }
         into.extend_from_slice(self.key.key);
         into.extend_from_slice(self.key.member);
         into.extend_from_slice(self.value);
@@ -156,11 +187,14 @@ impl<'a> Parts<'a> {
     #[inline]
     fn decode(bytes: &mut &'a [u8]) -> Option<Self> {
         let head = take(bytes, CHANGE_BYTES)?;
-        let number = match head[3] {
-            0 => None,
-            HAS_NUMBER => Some(u64_at(take(bytes, 8)?, 0)),
-            _ => return None,
+        if head[3] & !(HAS_NUMBER | HAS_VERSION) != 0 {
+            return None;
+        }
+        let mut word = |flag: u8| match head[3] & flag {
+            0 => Some(None),
+            _ => take(bytes, 8).map(|word| Some(u64_at(word, 0))),
         };
+        let (number, version) = (word(HAS_NUMBER)?, word(HAS_VERSION)?);
         let key = take(bytes, usize::from(u16::from_le_bytes([head[4], head[5]])))?;
         let member = take(bytes, usize::from(u16::from_le_bytes([head[6], head[7]])))?;
         let value = take(bytes, u32_at(head, 8) as usize)?;
@@ -168,12 +202,16 @@ impl<'a> Parts<'a> {
         if database >= DATABASES {
             return None;
         }
-        Some(Self { tag: head[0], kind: head[2], number, key: KeyRef { database, key, member }, value })
+        let key = KeyRef { database, key, member };
+        Some(Self { tag: head[0], kind: head[2], number, version, key, value })
     }
 
     #[inline]
     fn change(self) -> Option<Logged<'a>> {
         let Self { key, number, value, .. } = self;
+        if self.version.is_some() != (self.tag == 7) {
+            return None;
+        }
         Some(match self.tag {
             1 => Logged::Put { key, kind: Kind::from_byte(self.kind)?, expires_at_ms: number, value },
             2 => Logged::Patch { key, offset: usize::try_from(number?).ok()?, bytes: value },
@@ -181,6 +219,11 @@ impl<'a> Parts<'a> {
             4 => Logged::Delete { key },
             5 => Logged::Clear { database: key.database },
             6 => Logged::Mapping(mapping(value)?),
+            7 => {
+                let (kind, version) = (Kind::from_byte(self.kind)?, self.version?);
+                Logged::Adopt { key, version, kind, expires_at_ms: number, value }
+            }
+            LIFT => Logged::Lift { upto: number? },
             _ => return None,
         })
     }
@@ -302,9 +345,16 @@ impl<'a> Record<'a> {
         padded(self.payload.len())
     }
 
-    /// The number after its last change.
+    /// The number after its last change, or the one that it says comes next.
     pub(super) fn next(&self) -> Sequence {
-        self.first.saturating_add(u64::from(self.count))
+        let next = self.first.saturating_add(u64::from(self.count));
+        if self.count == 1
+            && self.payload.first() == Some(&LIFT)
+            && let Some(Logged::Lift { upto }) = Parts::decode(&mut &*self.payload).and_then(Parts::change)
+        {
+            return next.max(upto.saturating_add(1));
+        }
+        next
     }
 
     /// The last number that was on disk for sure when this record was written.

@@ -181,6 +181,11 @@ impl Found {
             }
             Logged::Clear { database } => self.entries.retain(|(of, _, _), _| *of != database),
             Logged::Mapping(mapping) => self.mapping = Some(mapping),
+            Logged::Adopt { key, version, kind, expires_at_ms, value } => {
+                let value = value.to_vec();
+                self.entries.insert(address(key), Entry { value, kind, version, expires_at_ms });
+            }
+            Logged::Lift { .. } => {}
         }
     }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use tresor::{
     Result,
     engine::{
-        Applied, Batch, Change, Content, DATABASES, Edited, Engine, Expires, Guard, KeyRef, Kind, Order,
-        Outcome, Scan, Sequence,
+        Applied, Batch, Change, Content, DATABASES, Edited, Engine, EntryRef, Expires, Guard, KeyRef, Kind,
+        Order, Outcome, Page, Scan, Sequence, ValueRef,
     },
 };
 use tresor_testkit::{OwnedEntry, START_MS};
@@ -21,6 +21,8 @@ pub(crate) const NOW_MS: u64 = START_MS;
 pub(crate) enum Step {
     Write(u64, Vec<Change<'static>>),
     Update(u64, KeyRef<'static>, Edited<'static>),
+    /// An entry that has a version already, if any, and a number for all later ones to be above.
+    Adopt(u64, Option<(KeyRef<'static>, &'static str, u64)>, Sequence),
     Save,
 }
 
@@ -31,6 +33,17 @@ impl Step {
             Self::Write(at, changes) => engine.write(Batch::of(changes), NOW_MS + at).wait().map(Some),
             Self::Update(at, key, edited) => {
                 engine.update(*key, NOW_MS + at, &mut |_| Ok(edited.clone())).wait().map(Some)
+            }
+            Self::Adopt(at, entry, above) => {
+                let mut page = Page::new(0);
+                if let Some((key, value, version)) = entry {
+                    let value = ValueRef::Inline(value.as_bytes());
+                    let (kind, expires_at_ms) = (Kind::Json, Some(NOW_MS + 60_000));
+                    let entry = EntryRef { value, kind, version: *version, expires_at_ms };
+                    page.push(key.key, key.member, &entry, Content::Entries);
+                }
+                let sequence = engine.adopt(&page, *above, NOW_MS + at).wait()?;
+                Ok(Some(Outcome { sequence, applied: Applied::Whole([].into_iter().collect()) }))
             }
             Self::Save => engine.save().wait().map(|()| None),
         }
@@ -134,6 +147,12 @@ pub(crate) fn script() -> Vec<Step> {
     let mut steps = entries();
     steps.push(Step::Save);
     steps.extend(expiries());
+    // Each step is one record: entries that are adopted together may come back one by one.
+    steps.push(Step::Adopt(25, None, 1000));
+    for entry in [(key(0, "a"), "{}", 900), (key(0, "adopted"), "[]", 2), (key(0, "kept"), "1", 900)] {
+        steps.push(Step::Adopt(25, Some(entry), 0));
+    }
+    steps.push(Step::Write(26, vec![patch(key(0, "adopted"), 1, "1]"), set(key(0, "a"), "above")]));
     steps.extend(databases());
     steps.push(Step::Save);
     steps.extend(flush());

@@ -81,6 +81,11 @@ impl Model {
             }
             Logged::Clear { database } => self.entries.retain(|(of, _, _), _| *of != database),
             Logged::Mapping(mapping) => self.mapping = mapping,
+            Logged::Adopt { key, version, kind, expires_at_ms, value } => {
+                let value = value.to_vec();
+                self.entries.insert(address(key), Entry { value, kind, version, expires_at_ms });
+            }
+            Logged::Lift { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! fit there. `docs/decisions/0011-disk.md` tells what was measured.
 
 mod address;
+mod adopt;
 mod chores;
 mod failure;
 mod read;
@@ -46,6 +47,10 @@ use crate::{
 
 /// The directory of the tables inside a store's.
 pub const TABLES: &str = "tables";
+
+/// Numbers that a start leaves out: more than a log has changes that it has not written. A killed process
+/// may have left one of those in the tables, and its number must not be given to another.
+const GAP: Sequence = 1 << 27;
 
 /// What can be chosen about a disk engine.
 #[derive(Clone, Debug)]
@@ -106,6 +111,8 @@ impl DiskEngine {
         whole.tables.sync()?;
         let space = Space::new(files, tables_path, options.reserve_bytes);
         let store = Arc::new(Store::new(whole, log, recovery.store_id, space)?);
+        let lift = || store.log.lift(recovery.latest_time_ms, recovery.latest + GAP);
+        write::eventually(&store, lift).wait()?;
         let schedule = Schedule {
             time_floor_ms: recovery.latest_time_ms,
             log_bytes: options.checkpoint_log_bytes,
@@ -208,6 +215,10 @@ impl Engine for DiskEngine {
 
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
         write::update(&self.store, key, now_ms, edit)
+    }
+
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
+        adopt::adopt(&self.store, entries, above, now_ms)
     }
 
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {

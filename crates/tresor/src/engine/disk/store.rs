@@ -17,7 +17,11 @@ use parking_lot::{
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-use super::{space::Space, stored::Stored, tables::Tables};
+use super::{
+    space::Space,
+    stored::Stored,
+    tables::{Changes, Tables},
+};
 use crate::{
     engine::{Change, DATABASES, KeyRef, Sequence, random::random_word},
     error::{Error, ErrorKind, Result},
@@ -187,6 +191,13 @@ impl Store {
     /// The whole, held alone.
     fn write(&self) -> Result<MappedRwLockWriteGuard<'_, Whole>> {
         RwLockWriteGuard::try_map(self.whole.write(), Option::as_mut).map_err(|_| self.why_stopped())
+    }
+
+    /// Notes that an entry is packed, once.
+    pub(super) fn note_packed(&self, changes: &mut Changes<'_>) {
+        if !self.packed.swap(true, Ordering::Relaxed) {
+            changes.note_packed();
+        }
     }
 
     /// Waits until the calls that are under way are done.

@@ -441,8 +441,8 @@ fn put_all(store: &Store, whole: &Whole, entries: &[(Version, &Planned<'_>)]) ->
 fn put(store: &Store, changes: &mut Changes<'_>, number: Version, entry: &Entry<'_>) {
     let due_ms = match entry.result.as_ref().unwrap_or(&entry.step) {
         Step::Put { value, kind, expires_at_ms } => {
-            if *kind == Kind::Packed && !store.packed.swap(true, Ordering::Relaxed) {
-                changes.note_packed();
+            if *kind == Kind::Packed {
+                store.note_packed(changes);
             }
             let encoded = stored::encode(value, *kind, number, *expires_at_ms);
             changes.put(entry.key.database, &entry.address, encoded, *expires_at_ms);
@@ -469,32 +469,49 @@ pub(super) fn replay(whole: &mut Whole, version: Version, change: &Logged<'_>) -
         Logged::Patch { key, offset, bytes } => (key, Step::Patch { offset, bytes: Cow::Borrowed(bytes) }),
         Logged::Expire { key, expires_at_ms } => (key, Step::Expire(expires_at_ms)),
         Logged::Delete { key } => (key, Step::Delete),
+        Logged::Adopt { key, version, kind, expires_at_ms, value } => {
+            return put_as_it_is(whole, key, version, (value, kind, expires_at_ms));
+        }
+        Logged::Lift { .. } => return Ok(()),
         Logged::Clear { database } => return whole.tables.clear(database),
         Logged::Mapping(mapping) => {
             whole.mapping = mapping;
             return Ok(());
         }
     };
-    whole.tables.make(key.database)?;
-    let address = address::encode(key)?;
     let mut result = None;
     if matches!(step, Step::Patch { .. } | Step::Expire(_)) {
         // The tables may have it already, or what came after it.
-        let stored = whole.get(key.database, &address)?.filter(|stored| stored.version < version);
-        let Some(stored) = stored else { return Ok(()) };
+        let stored = whole.get(key.database, &address::encode(key)?)?;
+        let Some(stored) = stored.filter(|stored| stored.version < version) else { return Ok(()) };
         result = step.result(Some(&stored.entry()));
     }
-    let mut changes = whole.tables.changes();
     match result.as_ref().unwrap_or(&step) {
         Step::Put { value, kind, expires_at_ms } => {
-            if *kind == Kind::Packed {
-                changes.note_packed();
-            }
-            let encoded = stored::encode(value, *kind, version, *expires_at_ms);
-            changes.put(key.database, &address, encoded, *expires_at_ms);
+            put_as_it_is(whole, key, version, (value, *kind, *expires_at_ms))
         }
-        _ => changes.remove(key.database, &address),
+        _ => {
+            let mut changes = whole.tables.changes();
+            changes.remove(key.database, &address::encode(key)?);
+            changes.commit()
+        }
     }
+}
+
+/// Puts an entry under a version of its own; what the tables have of it does not matter.
+fn put_as_it_is(
+    whole: &mut Whole,
+    key: KeyRef<'_>,
+    version: Version,
+    (value, kind, expires_at_ms): (&[u8], Kind, Option<u64>),
+) -> Result<()> {
+    whole.tables.make(key.database)?;
+    let mut changes = whole.tables.changes();
+    if kind == Kind::Packed {
+        changes.note_packed();
+    }
+    let encoded = stored::encode(value, kind, version, expires_at_ms);
+    changes.put(key.database, &address::encode(key)?, encoded, expires_at_ms);
     changes.commit()
 }
 

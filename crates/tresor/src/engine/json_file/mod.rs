@@ -6,7 +6,7 @@
 //! `place.rs` how it gets there.
 
 mod document;
-mod place;
+pub(crate) mod place;
 mod saver;
 mod undo;
 
@@ -101,6 +101,18 @@ impl JsonFileEngine {
         Ok(outcome)
     }
 
+    fn adopt_now(&self, entries: &Page, above: Sequence, now_ms: u64) -> Result<Sequence> {
+        let mut state = self.saver.begin()?;
+        let keys: Vec<KeyRef<'_>> = entries.iter().map(|(key, _)| key).collect();
+        let undo = Undo::of_keys(&self.saver.memory, &keys)?;
+        let sequence = self.saver.memory.adopt(entries, above, now_ms).wait()?;
+        // A lift alone is nothing to save: numbers begin anew with each start.
+        if !keys.is_empty() {
+            self.saver.changed(&mut state, undo, sequence);
+        }
+        Ok(sequence)
+    }
+
     fn close_now(&self) -> Result<()> {
         let Some(thread) = self.thread.lock().take() else { return Ok(()) };
         self.saver.close();
@@ -183,6 +195,10 @@ impl Engine for JsonFileEngine {
 
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
         Eventual::Now(self.update_now(key, now_ms, edit))
+    }
+
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
+        Eventual::Now(self.adopt_now(entries, above, now_ms))
     }
 
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {

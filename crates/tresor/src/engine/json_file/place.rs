@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A store's file.
-pub(super) struct Place {
+pub(crate) struct Place {
     files: Arc<dyn Files>,
     directory: PathBuf,
     path: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 /// Why a save failed, and what that means.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The old file is still there, and nothing is lost by trying again.
     Before(Error),
     /// What the disk has is not known: after a failed sync the system may call the next one a success,
@@ -35,7 +35,7 @@ pub(super) enum Failed {
 
 impl Place {
     /// Takes hold of a file, with its contents; `None` where there is none yet.
-    pub(super) fn open(files: Arc<dyn Files>, path: &Path) -> Result<(Self, Option<Vec<u8>>)> {
+    pub(crate) fn open(files: Arc<dyn Files>, path: &Path) -> Result<(Self, Option<Vec<u8>>)> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -66,7 +66,7 @@ impl Place {
     }
 
     /// Replaces the file by one with this text.
-    pub(super) fn save(&mut self, text: &[u8]) -> Result<(), Failed> {
+    pub(crate) fn save(&mut self, text: &[u8]) -> Result<(), Failed> {
         let new = self.new_path();
         let file = self.write(&new, text).map_err(|error| {
             // Whether it can be removed or not, the next save begins by removing it.

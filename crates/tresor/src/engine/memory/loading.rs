@@ -118,6 +118,10 @@ fn replay_change(store: &Store, version: Version, change: Logged<'_>) {
             }
         }
         Logged::Mapping(mapping) => store.set_mapping(mapping),
+        Logged::Adopt { key, version, kind, expires_at_ms, value } => {
+            replay_step(store, key, &Step::Put { value: value.into(), kind, expires_at_ms }, version);
+        }
+        Logged::Lift { .. } => {}
     }
 }
 

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod accounting;
+mod adopt;
 mod ahead;
 mod cursor;
 mod deadlines;
@@ -219,6 +220,13 @@ impl Engine for MemoryEngine {
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
         match self.store.check_open() {
             Ok(()) => write::update(&self.store, key, now_ms, edit),
+            Err(error) => Eventual::Now(Err(error)),
+        }
+    }
+
+    fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
+        match self.store.check_open() {
+            Ok(()) => adopt::adopt(&self.store, entries, above, now_ms),
             Err(error) => Eventual::Now(Err(error)),
         }
     }

@@ -20,7 +20,7 @@ use super::{
     table::{Hasher, Place, Table},
 };
 use crate::{
-    engine::{DATABASES, Eventual, KeyRef, Kind, Sequence, Version, step::Step},
+    engine::{DATABASES, Eventual, KeyRef, Kind, MAX_SEQUENCE, Sequence, Version, step::Step},
     error::{Error, ErrorKind, Result},
     oplog::{Log, Logged, Refused},
 };
@@ -42,6 +42,8 @@ pub(super) struct Store {
     mapping: AtomicU64,
     /// The next number of a volatile store.
     numbers: AtomicU64,
+    /// Numbers through this one are not given any more, also where shards have set some aside.
+    lifted: AtomicU64,
     /// Numbers that a shard of a volatile store takes at a time; with one they rise in the order of changes.
     pub(super) numbers_at_a_time: u64,
     pub(super) limit: Limit,
@@ -71,6 +73,7 @@ impl Store {
             keyspaces: [const { OnceLock::new() }; DATABASES as usize],
             mapping: AtomicU64::new(packed(std::array::from_fn(|database| database as u8))),
             numbers: AtomicU64::new(1),
+            lifted: AtomicU64::new(0),
             numbers_at_a_time: NUMBERS,
             limit: Limit::new(options.limit.clone(), hasher),
             log: None,
@@ -156,7 +159,7 @@ impl Store {
             return log.append(now_ms, &[change]);
         }
         let (next, end) = shard.numbers;
-        if next < end {
+        if next < end && next > self.lifted.load(Ordering::Relaxed) {
             shard.numbers.0 += 1;
             return Ok(next);
         }
@@ -174,6 +177,20 @@ impl Store {
                 Ok(self.numbers.fetch_add(count, Ordering::Relaxed) + count - 1)
             }
         }
+    }
+
+    /// Lets later changes have numbers above `upto`; the latest number by then.
+    pub(super) fn lift(&self, now_ms: u64, upto: Sequence) -> Result<Sequence, Refused> {
+        if let Some(log) = &self.log {
+            return log.lift(now_ms, upto);
+        }
+        if upto >= MAX_SEQUENCE {
+            let message = format!("a store has no numbers above {upto}");
+            return Err(Refused::Failed(Error::invalid(message)));
+        }
+        let before = self.numbers.fetch_max(upto + 1, Ordering::Relaxed);
+        self.lifted.fetch_max(upto, Ordering::Relaxed);
+        Ok(before.max(upto + 1) - 1)
     }
 
     /// The latest number given.
