@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -109,6 +109,25 @@ impl Files for SystemFiles {
         let figures = rustix::fs::statvfs(path)?;
         Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
     }
+}
+
+/// The contents of a small file of secrets. `PermissionDenied` also for one that others than its owner may
+/// read or write, `FileTooLarge` for one of more than `max_bytes`.
+pub fn read_owner_only(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.mode() & 0o077 != 0 {
+        let message = format!("its mode is {:o}", metadata.mode() & 0o777);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    if metadata.len() > max_bytes as u64 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // Room for all of it at once: growing would leave copies of secrets behind.
+    let mut contents = vec![0; max_bytes];
+    let filled = SystemFile(file).read_at(&mut contents, 0)?;
+    contents.truncate(filled);
+    Ok(contents)
 }
 
 struct SystemFile(fs::File);

@@ -4,6 +4,8 @@ use std::{env, fs, process};
 
 #[path = "../examples/compare_and_set.rs"]
 mod compare_and_set;
+#[path = "../examples/compressed_and_encrypted.rs"]
+mod compressed_and_encrypted;
 #[path = "../examples/counters.rs"]
 mod counters;
 #[path = "../examples/durable.rs"]
@@ -20,6 +22,8 @@ mod json_file_in_batches;
 mod lru_cache_over_a_store;
 #[path = "../examples/measure_get.rs"]
 mod measure_get;
+#[path = "../examples/measure_layers.rs"]
+mod measure_layers;
 #[path = "../examples/threads.rs"]
 mod threads;
 
@@ -88,5 +92,23 @@ fn lru_cache_over_a_store_misses_what_gave_way() -> tresor::Result<()> {
 fn measure_get_finds_every_key() -> tresor::Result<()> {
     let figures = measure_get::measure(1_000, 3)?;
     assert!(figures.store_ns > 0.0 && figures.map_ns > 0.0);
+    Ok(())
+}
+
+#[test]
+fn compressed_and_encrypted_takes_its_value_along() -> tresor::Result<()> {
+    let directory = env::temp_dir().join(format!("tresor-encrypted-{}", process::id()));
+    let rewritten = compressed_and_encrypted::run(&directory)?;
+    fs::remove_dir_all(&directory).expect("the store's directory is there");
+    assert_eq!(rewritten, 1);
+    Ok(())
+}
+
+#[test]
+fn measure_layers_finds_every_key() -> tresor::Result<()> {
+    for row in measure_layers::measure(50, 1)? {
+        let shrinks = row.name.contains("zlib") || row.name.contains("lz4") || row.name.contains("zstd");
+        assert_eq!(row.ratio < 1.0, shrinks, "{}: {}", row.name, row.ratio);
+    }
     Ok(())
 }

@@ -25,6 +25,19 @@ pub enum Guard {
     Version(Version),
 }
 
+impl Guard {
+    /// Whether it holds for an entry of this version; `None` when it is absent or expired.
+    #[inline]
+    pub fn holds(self, version: Option<Version>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Absent => version.is_none(),
+            Self::Present => version.is_some(),
+            Self::Version(wanted) => version == Some(wanted),
+        }
+    }
+}
+
 /// The expiry that a put leaves behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expires {

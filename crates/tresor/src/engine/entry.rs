@@ -51,7 +51,8 @@ pub enum Kind {
     Raw = 0,
     /// JSON text, kept as it was written.
     Json = 1,
-    /// Compressed or encrypted by a layer, which keeps the kind inside; never seen above that layer.
+    /// Compressed or encrypted by a layer, which keeps the kind inside; seen above that layer only in
+    /// pages of keys without values.
     Packed = 2,
 }
 

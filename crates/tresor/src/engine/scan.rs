@@ -43,7 +43,8 @@ pub enum Position {
 /// What a page shows of each entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Everything but the value, which is empty.
+    /// Everything but the value, which is empty, and a kind that stands inside the value: such an
+    /// entry is of [`Kind::Packed`].
     Keys,
     /// Everything.
     Entries,

@@ -118,12 +118,7 @@ impl<'a> Step<'a> {
 /// Whether a guard holds for the entry as it is.
 #[inline]
 pub(in crate::engine) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
-    match guard {
-        Guard::None => true,
-        Guard::Absent => entry.is_none(),
-        Guard::Present => entry.is_some(),
-        Guard::Version(version) => entry.is_some_and(|entry| entry.version == version),
-    }
+    guard.holds(entry.map(|entry| entry.version))
 }
 
 fn check_size(bytes: usize) -> Result<()> {
