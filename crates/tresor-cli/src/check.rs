@@ -4,7 +4,8 @@
 //! so that nothing is lost by trying.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,9 +21,9 @@ use crate::failure::{Failure, Outcome};
 /// What to examine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The store's directory, or its JSON file; its server must not be running
+    /// The store's directory, or its JSON file or SQLite database; its server must not be running
     path: PathBuf,
-    /// Take a JSON file that was edited on purpose: give it the checksum that fits
+    /// Take a JSON file or SQLite database that was edited on purpose: give it the checksums that fit
     #[arg(long, conflicts_with = "salvage")]
     accept: bool,
     /// Write what is whole to a new store beside it; the damaged one stays as it is
@@ -35,10 +36,12 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.path.is_file() {
-        return json_file(arguments);
+        return if is_sqlite(&arguments.path)? { sqlite(arguments) } else { json_file(arguments) };
     }
     if arguments.accept {
-        return Err(Failure::usage("--accept: this is for a JSON file, and the path is none"));
+        return Err(Failure::usage(
+            "--accept: this is for a JSON file or an SQLite database, and the path is none",
+        ));
     }
     let report = oplog::check(&SystemFiles, &arguments.path)?;
     let mut output = io::stdout().lock();
@@ -66,6 +69,34 @@ fn json_file(arguments: &Arguments) -> Outcome {
     let how = if arguments.accept { "accepted" } else { "whole" };
     writeln!(io::stdout(), "{}: {entries} entries; the file is {how}", arguments.path.display())?;
     Ok(())
+}
+
+/// Whether a file begins as every SQLite database does. Read before any connection has it open: SQLite's
+/// locks end when a handle of ours is closed.
+fn is_sqlite(path: &Path) -> Outcome<bool> {
+    let mut beginning = Vec::new();
+    File::open(path)?.take(tresor_sqlite::MAGIC.len() as u64).read_to_end(&mut beginning)?;
+    Ok(beginning == tresor_sqlite::MAGIC)
+}
+
+fn sqlite(arguments: &Arguments) -> Outcome {
+    if arguments.salvage {
+        return Err(Failure::usage(
+            "--salvage: what is left of an SQLite database is saved by the sqlite3 shell: .recover",
+        ));
+    }
+    let report = tresor_sqlite::check(Arc::new(SystemFiles), &arguments.path, arguments.accept)?;
+    let (path, mut output) = (arguments.path.display(), io::stdout().lock());
+    report.problems.iter().try_for_each(|problem| writeln!(output, "{path}: {problem}"))?;
+    if report.problems.is_empty() {
+        let how = if arguments.accept { "accepted" } else { "whole" };
+        writeln!(output, "{path}: {} entries; the file is {how}", report.entries)?;
+        return Ok(());
+    }
+    output.flush()?;
+    Err(Failure::failed(format!(
+        "{path} is damaged, or was edited; if that was on purpose: tresor check --accept {path}"
+    )))
 }
 
 fn beside(path: &Path) -> PathBuf {

@@ -60,6 +60,16 @@ fn scripts_hold_in_both_versions_on_disk() {
 }
 
 #[test]
+fn scripts_hold_in_both_versions_on_an_sqlite_database() {
+    for shape in [Shape::Resp2, Shape::Resp3] {
+        let directory = TemporaryDirectory::new("scripts");
+        let file = directory.join("store.db");
+        let path = file.to_str().expect("temporary paths are UTF-8");
+        through(shape, &["--engine", "sqlite", "--store-path", path]);
+    }
+}
+
+#[test]
 fn scripts_hold_on_disk_with_a_cache_in_front() {
     let directory = TemporaryDirectory::new("scripts");
     let store = directory.join("store");

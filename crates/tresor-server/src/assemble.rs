@@ -1,11 +1,16 @@
 //! From a configuration to a running server: engine, layers, database, sockets, in this order.
 //!
-//! The only file that names every engine. What this version cannot make is refused before anything is
-//! opened, and a server whose sockets cannot be had leaves no store open behind it.
+//! The only file that names every engine. A server whose sockets cannot be had leaves no store open
+//! behind it.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use tresor::{Config, Database, Error, ErrorKind, Result, clock::SystemClock, shutdown::Saving};
+use tresor::{
+    Config, Database, Error, Result,
+    clock::{Clock, SystemClock},
+    files::{Files, SystemFiles},
+    shutdown::Saving,
+};
 
 use crate::{Addresses, Ending, Server, ServerConfig, Stopper};
 
@@ -64,12 +69,11 @@ pub struct Assembled {
 /// Opens the store, then serves it.
 ///
 /// # Errors
-/// [`Unsupported`](ErrorKind::Unsupported) for an engine or layer that this version does not have; what
-/// opening the store or binding the ports answers otherwise. Nothing is left open or running then.
+/// What opening the store or binding the ports answers. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
-    refuse_what_is_missing(&assembly)?;
     let database = match &assembly.cassandra {
         Some(options) => open_cassandra(options, &assembly.database)?,
+        None if assembly.engine == EngineChoice::Sqlite => open_sqlite(&assembly.database)?,
         None => open(&assembly.database)?,
     };
     set_up(&assembly, &database);
@@ -99,6 +103,19 @@ fn open_cassandra(options: &tresor_cassandra::Options, config: &Config) -> Resul
     Database::over(engine, config.clone())
 }
 
+/// A database in one file; the configuration's other words about memory and logs do not concern it.
+fn open_sqlite(config: &Config) -> Result<Database> {
+    let Some(path) = &config.store_path else {
+        return Err(Error::invalid("the sqlite engine needs a file: name it with --store-path"));
+    };
+    let options = tresor_sqlite::Options::at(path).durability(config.durability);
+    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, Arc::new(SystemClock::new()) as Arc<dyn Clock>);
+    let engine = tresor_sqlite::SqliteEngine::open(options, seams).map_err(|error| {
+        Error::new(error.kind(), format!("cannot open --store-path {}", path.display())).caused_by(error)
+    })?;
+    Database::over(engine, config.clone())
+}
+
 /// Before the first client: what it has to prove, and what CONFIG and INFO will show.
 fn set_up(assembly: &Assembly, database: &Database) {
     let settings = database.settings();
@@ -112,21 +129,6 @@ fn set_up(assembly: &Assembly, database: &Database) {
     settings.set_fact("enable-debug-command", if assembly.enable_debug_command { "yes" } else { "no" });
     if let Some(file) = &assembly.config_file {
         settings.set_fact("config_file", file.display().to_string());
-    }
-}
-
-fn refuse_what_is_missing(assembly: &Assembly) -> Result<()> {
-    let missing = |what: String| {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{what} is not in this version of Tresor: use --engine memory, which with --store-path keeps every acknowledged write"
-            ),
-        ))
-    };
-    match assembly.engine {
-        EngineChoice::Sqlite => missing("the sqlite engine".to_owned()),
-        _ => Ok(()),
     }
 }
 

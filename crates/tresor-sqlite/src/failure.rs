@@ -18,7 +18,8 @@ pub(crate) fn is_broken_disk(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && !is_full(error)
 }
 
-fn is_full(error: &rusqlite::Error) -> bool {
+/// The disk has no room; what was there before is still there.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     // The index of the write-ahead log lives in a file of its own, which has to grow too.
     let extended = error.sqlite_error().map(|error| error.extended_code);
     error.sqlite_error_code() == Some(ErrorCode::DiskFull) || extended == Some(ffi::SQLITE_IOERR_SHMSIZE)

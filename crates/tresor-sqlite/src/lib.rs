@@ -55,7 +55,10 @@ use tresor::{
     files::{Files, SystemFiles},
 };
 
-pub use crate::{check::check, schema::MAGIC};
+pub use crate::{
+    check::{Report, check},
+    schema::MAGIC,
+};
 use crate::{
     housekeeper::Housekeeper,
     row::{MAX_VALUE_BYTES, check_size},

@@ -121,7 +121,7 @@ fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     // Checkpoints have a thread of their own: none may happen in a caller's commit.
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {busy_ms}; PRAGMA synchronous = {synchronous};
-         PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA query_only = {query_only};"
     ))?;
     Ok(connection)
@@ -193,9 +193,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            ErrorKind::Invalid
-        }
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::AlreadyExists => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     };
     Error::new(kind, format!("cannot {what} {}: {error}", path.display()))

@@ -58,8 +58,8 @@ pub(crate) struct Store {
     pub(crate) expired: AtomicU64,
     /// The write-ahead log, open for its syncs: a failed one is told to those who had it open.
     pub(crate) log: Arc<dyn File>,
-    /// The last to go.
-    _location: Location,
+    /// The last to go: its lock lets others in.
+    location: Mutex<Option<Location>>,
 }
 
 /// Stores up to this size are looked at as a whole before they are opened, which takes well under a
@@ -86,6 +86,9 @@ impl Store {
         }
         let identity = identify(&connection, &path, options.durability)?;
         let (databases, latest) = Databases::read(&connection, &path)?;
+        // What an earlier process left in the log may never have been synced.
+        let log = location.open_log()?;
+        log.sync().map_err(|error| failure::poisoned(&path, &error.to_string()))?;
         checkpoint_all(&connection).map_err(failed)?;
         let synchronous = if role == Role::Synced { "NORMAL" } else { "OFF" };
         connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
@@ -109,11 +112,11 @@ impl Store {
             packed: identity.packed.into(),
             log_bytes: 0.into(),
             expired: 0.into(),
-            log: location.open_log()?,
+            log,
             writer: Mutex::new(Some(Writer::new(connection, databases, identity, latest))),
             path,
             options,
-            _location: location,
+            location: Mutex::new(Some(location)),
         })
     }
 
@@ -127,6 +130,7 @@ impl Store {
             self.tidy(&mut writer).map_err(|error| failure::error(&self.path, error))?;
         }
         let closed = writer.connection.close().map_err(|(_, error)| failure::error(&self.path, error));
+        drop(self.location.lock().take());
         kept.and(closed)
     }
 
@@ -134,14 +138,13 @@ impl Store {
         let connection = &writer.connection;
         connection.busy_timeout(self.options.busy_timeout)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        checkpoint_all(connection)?;
-        if !writer.identity.unsynced {
+        if !checkpoint_all(connection)? || !writer.identity.unsynced {
             return Ok(());
         }
         // Only now that everything is on disk.
         writer.identity.unsynced = false;
         writer.identity.write(connection)?;
-        checkpoint_all(connection)
+        checkpoint_all(connection).map(drop)
     }
 
     /// Refuses a call with the reason for which nothing works any more.
@@ -168,8 +171,12 @@ fn identify(connection: &Connection, path: &std::path::Path, durability: Durabil
     Ok(identity)
 }
 
-/// Brings the whole log into the file and both to the disk; what a reader of another program holds back
-/// stays in the log.
-pub(crate) fn checkpoint_all(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// Brings the whole log into the file and both to the disk; false where there is no room, or where a
+/// reader of another program holds some back. Then that stays in the log, which is as safe.
+pub(crate) fn checkpoint_all(connection: &Connection) -> rusqlite::Result<bool> {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)) {
+        Ok(busy) => Ok(busy == 0),
+        Err(error) if failure::is_full(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -120,6 +120,10 @@ impl Transaction<'_> {
         if failure::is_broken_disk(&error) {
             return self.store.progress.poison(&error.to_string());
         }
+        if failure::is_full(&error) {
+            // A log that starts anew needs no more room.
+            self.store.log_bytes.store(self.store.options.checkpoint_bytes, Ordering::Relaxed);
+        }
         failure::error(&self.store.path, error)
     }
 

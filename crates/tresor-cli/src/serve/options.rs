@@ -44,10 +44,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Storage")]
     pub(crate) mode: Option<u8>,
     /// Where the data lives: `memory` (with a path: kept in a log and snapshots), `json` (one readable
-    /// file), `disk` (tables on disk, for data larger than memory) or `cassandra`
+    /// file), `disk` (tables on disk, for data larger than memory), `sqlite` (one SQLite database) or
+    /// `cassandra`
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Storage")]
     pub(crate) engine: Option<EngineName>,
-    /// Directory that the store is kept in, or the JSON file; without one it is gone when the server stops
+    /// Directory that the store is kept in, or the JSON file or SQLite database; without one it is gone when the server stops
     #[arg(long, value_name = "PATH", help_heading = "Storage")]
     pub(crate) store_path: Option<PathBuf>,
     /// Put an LRU cache in front of the engine: so many entries, or a size as in 64MiB

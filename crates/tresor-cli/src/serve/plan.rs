@@ -58,6 +58,7 @@ fn engine(options: &Options) -> Outcome<EngineChoice> {
             "the {choice} engine keeps its data on disk and needs --store-path: name {}",
             match name {
                 EngineName::Json => "a file, as in --store-path store.json",
+                EngineName::Sqlite => "a file, as in --store-path store.db",
                 _ => "a directory, as in --store-path ./data",
             }
         )));
@@ -196,12 +197,14 @@ fn cache(options: &Options) -> Outcome<Option<Capacity>> {
 /// The limit of an engine that has its data in memory.
 fn max_memory(options: &Options) -> Outcome<Option<u64>> {
     let bytes = said(options.max_memory, "max-memory")?.bytes();
-    if bytes.is_some() && options.engine == Some(EngineName::Disk) {
-        return Err(Failure::usage(
-            "--max-memory: the disk engine's data is not in memory; --block-cache-bytes limits what it keeps there",
-        ));
+    let refuse = |reason: &str| Err(Failure::usage(format!("--max-memory: {reason}")));
+    match options.engine {
+        Some(EngineName::Disk) if bytes.is_some() => {
+            refuse("the disk engine's data is not in memory; --block-cache-bytes limits what it keeps there")
+        }
+        Some(EngineName::Sqlite) if bytes.is_some() => refuse("the sqlite engine's data is not in memory"),
+        _ => Ok(bytes),
     }
-    Ok(bytes)
 }
 
 fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {

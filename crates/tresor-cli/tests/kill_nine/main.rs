@@ -52,6 +52,15 @@ const DISK: Kind = Kind {
     options: &["--snapshot-log-bytes", "256KiB", "--snapshot-interval-seconds", "1"],
 };
 
+const SQLITE: Kind = Kind {
+    engine: "sqlite",
+    store: "store.db",
+    ballast: 20_000,
+    writes: 3000,
+    snapshots: false,
+    options: &[],
+};
+
 /// When the server is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
@@ -166,4 +175,16 @@ fn kill_9_under_load_loses_nothing_acknowledged_of_a_json_file() {
 fn kill_9_under_load_loses_nothing_acknowledged_on_disk() {
     let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
     Trial::new(DISK, "always", seed("kill_nine_disk")).kill_rounds(rounds);
+}
+
+#[test]
+fn kill_9_under_load_loses_nothing_acknowledged_of_an_sqlite_database() {
+    let rounds = if env::var_os("TRESOR_FULL").is_some() { 40 } else { 5 };
+    Trial::new(SQLITE, "always", seed("kill_nine_sqlite")).kill_rounds(rounds);
+}
+
+#[test]
+fn a_killed_process_loses_nothing_acknowledged_of_an_sqlite_database_at_interval_either() {
+    let rounds = if env::var_os("TRESOR_FULL").is_some() { 10 } else { 1 };
+    Trial::new(SQLITE, "interval", seed("kill_nine_sqlite_interval")).kill_rounds(rounds);
 }

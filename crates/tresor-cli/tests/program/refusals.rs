@@ -67,14 +67,6 @@ fn engines_on_disk_need_a_path() {
 }
 
 #[test]
-fn what_this_version_does_not_have_says_so() {
-    let path = "never-made";
-    let arguments = ["--engine", "sqlite", "--store-path", path];
-    refuses(1, &arguments, &["the sqlite engine", "not in this version", "--engine memory"]);
-    assert!(!fs::exists(path).expect("a path can be asked for"), "nothing is half-started");
-}
-
-#[test]
 fn a_cluster_needs_what_reaches_it_and_nothing_of_a_store_of_ones_own() {
     let contact = ["--engine", "cassandra", "--cassandra-contact", "127.0.0.1:1"];
     let refuses = |code, more: &[&str], words: &[&str]| refuses(code, &[&contact, more].concat(), words);
