@@ -82,12 +82,12 @@ fn what_was_acknowledged_survives_any_cut_behind_its_sync() {
     }
     let log = fs::read(log_of(&path)).unwrap();
     let mut random = Random::new(seed("what_was_acknowledged_survives_any_cut_behind_its_sync"));
-    for number in 0..synced.len() {
+    for (number, synced) in synced.into_iter().enumerate() {
         // Exactly what was synced: nothing that was written later reached the disk.
-        let came_back = history(&cut(&directory, &path, &log, synced[number] as usize));
+        let from = synced as usize;
+        let came_back = history(&cut(&directory, &path, &log, from));
         assert!(came_back >= number as u64, "write {number} was acknowledged, {came_back} came back");
         // And anything between that and everything.
-        let from = synced[number] as usize;
         let bytes = from + random.index(log.len() - from + 1);
         let came_back = history(&cut(&directory, &path, &log, bytes));
         assert!(came_back >= number as u64, "write {number} was acknowledged, {came_back} came back");

@@ -30,6 +30,8 @@ pub(super) struct Setup {
     pub(super) library_example: Option<PathBuf>,
     /// The example that measures a cluster, where its row is wanted.
     pub(super) cluster_example: Option<PathBuf>,
+    /// The example that measures the SQLite engine, where its row is wanted.
+    pub(super) sqlite_example: Option<PathBuf>,
     /// The peer on Go's net/http, or why there is none.
     pub(super) http_map: Outcome<PathBuf>,
     scratch: PathBuf,
@@ -62,6 +64,7 @@ impl Setup {
         };
         let library_example = example("library", "tresor", "measure_get")?;
         let cluster_example = example("cassandra", "tresor-cassandra", "measure_cluster")?;
+        let sqlite_example = example("sqlite", "tresor-sqlite", "measure_sqlite")?;
         let scratch = target.join("bench");
         fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         let http_map =
@@ -83,6 +86,7 @@ impl Setup {
             pinned,
             library_example,
             cluster_example,
+            sqlite_example,
             http_map,
             scratch,
             directories,

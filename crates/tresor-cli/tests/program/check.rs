@@ -55,3 +55,38 @@ fn what_is_no_store_is_refused() {
     refused(2, &["check"]);
     refused(2, &["check", ".", "--into", "x"]);
 }
+
+#[test]
+fn an_sqlite_database_is_checked_and_what_was_edited_is_accepted() {
+    let directory = TemporaryDirectory::new("check");
+    let path = directory.join("store.db");
+    let text = path.to_str().expect("temporary paths are UTF-8");
+    let store = ["--engine", "sqlite", "--store-path", text];
+    let mut server = Server::start(&store);
+    let reply = server.resp().command(&["SET", "name", "Alice"]).expect("the server answers");
+    assert_eq!(reply.text(), Some("OK"));
+    let stderr = refused(1, &["check", text]);
+    assert!(stderr.contains("in use") && stderr.contains("store.db"), "{stderr}");
+    let beside = ["serve", "--port", "0", "--resp-port", "0"];
+    let stderr = refused(1, &[&beside[..], &store].concat());
+    assert!(stderr.contains("--store-path") && stderr.contains("in use"), "{stderr}");
+    assert!(server.terminate().success());
+
+    let whole = tresor(&["check", text]);
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    assert!(whole.stdout.contains("1 entries; the file is whole"), "{whole:?}");
+    // As a person does it who has no shell at hand: the value stands in the file as it is.
+    let mut bytes = fs::read(&path).expect("the file can be read");
+    let at = bytes.windows(5).position(|window| window == b"Alice").expect("the value is in the file");
+    bytes[at..at + 5].copy_from_slice(b"Bobby");
+    fs::write(&path, bytes).expect("the file can be written");
+    let damaged = tresor(&["check", text]);
+    assert_eq!(damaged.code, Some(1), "{damaged:?}");
+    assert!(damaged.stdout.contains("\"name\"") && damaged.stderr.contains("--accept"), "{damaged:?}");
+    refused(2, &["check", text, "--salvage"]);
+    let accepted = tresor(&["check", text, "--accept"]);
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    let server = Server::start(&store);
+    let reply = server.resp().command(&["GET", "name"]).expect("the server answers");
+    assert_eq!(reply.text(), Some("Bobby"));
+}

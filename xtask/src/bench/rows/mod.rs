@@ -17,6 +17,7 @@ mod library;
 mod memory;
 mod restart;
 mod snapshot;
+mod sqlite;
 
 use super::{figure::Figure, setup::Setup};
 use crate::Outcome;
@@ -32,7 +33,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 15] = [
+pub(super) const ROWS: [Row; 16] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
@@ -48,6 +49,7 @@ pub(super) const ROWS: [Row; 15] = [
     row("expiry", "until the memory of expired keys is back", expiry::measure),
     row("index", "what scans in key order cost", index::measure),
     row("cassandra", "a server on a cluster, beside the bare driver", cassandra::measure),
+    row("sqlite", "the SQLite engine beside bare rusqlite", sqlite::measure),
 ];
 
 /// All names, for messages.
