@@ -8,6 +8,7 @@
 pub mod cassandra;
 pub mod conformance;
 pub mod deadline;
+mod failing_engine;
 pub mod faulty_files;
 mod held_engine;
 pub mod kv_script;
@@ -28,6 +29,7 @@ mod session_door;
 mod temporary_directory;
 pub mod tresor_program;
 
+pub use failing_engine::{FailingEngine, Fails};
 pub use held_engine::{HeldCall, HeldEngine, Moment};
 pub use later_engine::LaterEngine;
 pub use manual_clock::{ManualClock, START_MS};

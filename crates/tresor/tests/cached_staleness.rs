@@ -301,6 +301,9 @@ fn a_failed_save_takes_back_what_the_cache_has() {
 /// Keys of the random tests.
 const KEYS: u8 = 3;
 
+/// A read on its way: of which keys, not below which numbers, and its answer.
+type Reading = (Vec<u8>, Vec<u64>, Started<Vec<u64>>);
+
 /// A random history in one thread: calls are made, held, let go, polled and dropped in any order.
 struct History {
     held: Arc<HeldEngine>,
@@ -308,7 +311,7 @@ struct History {
     random: Random,
     now_ms: u64,
     calls: Vec<Arc<HeldCall>>,
-    reads: Vec<(Vec<u8>, Vec<u64>, Started<Vec<u64>>)>,
+    reads: Vec<Reading>,
     writes: Vec<(Vec<u8>, u64, Started<Sequence>)>,
     /// Of each key, the greatest number acknowledged or seen.
     floor: [u64; KEYS as usize],

@@ -26,6 +26,8 @@ mod measure_get;
 mod measure_layers;
 #[path = "../examples/threads.rs"]
 mod threads;
+#[path = "../examples/two_json_files_behind_a_ring.rs"]
+mod two_json_files_behind_a_ring;
 
 #[test]
 fn hello_runs() -> tresor::Result<()> {
@@ -110,5 +112,15 @@ fn measure_layers_finds_every_key() -> tresor::Result<()> {
         let shrinks = row.name.contains("zlib") || row.name.contains("lz4") || row.name.contains("zstd");
         assert_eq!(row.ratio < 1.0, shrinks, "{}: {}", row.name, row.ratio);
     }
+    Ok(())
+}
+
+#[test]
+fn two_json_files_become_three() -> tresor::Result<()> {
+    let directory = env::temp_dir().join(format!("tresor-shards-{}", process::id()));
+    let shards = two_json_files_behind_a_ring::run(&directory)?;
+    fs::remove_dir_all(&directory).expect("the store's directory is there");
+    let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["north", "south", "east"]);
     Ok(())
 }

@@ -12,7 +12,7 @@ use tresor::{
     Config, Database,
     clock::{Clock, SystemClock},
     engine::{
-        Applied, Batch, Change, Engine, Expires, Guard, KeyRef, Kind, Status,
+        Batch, Change, Engine, Expires, Guard, KeyRef, Kind, Status,
         memory::{MemoryEngine, MemoryOptions},
     },
     files::Files,

@@ -122,7 +122,7 @@ fn numbers_go_on_from_where_a_lift_says() {
 }
 
 fn log_beyond_all_numbers(scratch: &Scratch) -> tresor::Error {
-    let (log, ..) = open(&disk(), &scratch.0, options(Durability::Always)).unwrap();
+    let (log, ..) = open(&disk(), &scratch.0, options(Durability::Always)).expect("it opens");
     match log.lift(1, tresor::engine::MAX_SEQUENCE) {
         Err(tresor::oplog::Refused::Failed(error)) => error,
         other => panic!("{other:?}"),

@@ -42,9 +42,10 @@ pub fn every_increment_counts(make: &Make<'_>) {
         let increment = |round: u64| {
             let name = [(round % 3) as u8];
             let edit = |entry: Option<EntryRef<'_>>| Ok(raw((number_in(entry) + 1).to_string()));
-            subject.update(key(&name), edit).expect("an update works").version
+            let version = subject.update(key(&name), edit).expect("an update works").version;
+            (subject.numbers_by_key().then_some(name), version)
         };
-        (0..300).map(increment).collect::<Vec<Version>>()
+        (0..300).map(increment).collect::<Vec<(Option<[u8; 1]>, Version)>>()
     });
     for counter in 0..3_u8 {
         assert_eq!(subject.value(key(&[counter])), Some(b"400".to_vec()));

@@ -57,6 +57,12 @@ impl Subject {
         !self.engine.capabilities().swap
     }
 
+    /// Whether a version may come twice, for different keys: several stores that each number by themselves
+    /// are one.
+    pub fn numbers_by_key(&self) -> bool {
+        self.engine.capabilities().name == "sharded"
+    }
+
     /// The time, in Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()

@@ -18,17 +18,19 @@ pub fn versions_never_come_twice(make: &Make<'_>) {
     let subject = Subject::new(make);
     let can = subject.engine.capabilities();
     let mut given = BTreeSet::new();
-    let mut take = |version: u64, what: &str| {
+    let by_key = subject.numbers_by_key();
+    let mut take = |name: KeyRef<'_>, version: u64, what: &str| {
         assert!(version > 0 && version <= MAX_SEQUENCE, "{what}: version {version}");
-        assert!(given.insert(version), "{what}: version {version} came twice");
+        let whose = by_key.then(|| name.key.to_vec());
+        assert!(given.insert((whose, version)), "{what}: version {version} came twice");
     };
     for round in 0..40_u8 {
         for number in 0..20_u8 {
             let name = [number / 6];
             let name = KeyRef::new(number % 3, &name);
-            take(subject.put(name, b"same"), "a put");
+            take(name, subject.put(name, b"same"), "a put");
             if (number + round) % 4 == 0 {
-                take(subject.one(delete(name)).version, "a deletion");
+                take(name, subject.one(delete(name)).version, "a deletion");
             }
         }
         match round % 10 {

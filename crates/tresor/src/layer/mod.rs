@@ -20,6 +20,7 @@ mod methods;
 mod pages;
 mod patches;
 mod reencryption;
+pub mod sharded;
 pub(crate) mod stack;
 
 pub use ciphers::{Cipher, KeyId};

@@ -28,7 +28,22 @@ impl Session {
         let mark = reply.mark();
         if let Err(error) = self.read_run(keys, reply).await {
             reply.rewind(mark);
-            keys.iter().for_each(|_| self.fail_one(CommandId::Get, &error, reply));
+            match keys {
+                [_] => self.fail_one(CommandId::Get, &error, reply),
+                _ => self.read_each(keys, reply).await,
+            }
+        }
+    }
+
+    /// Reads each key by itself, after a run failed: a store over several may have failed for some alone.
+    #[cold]
+    async fn read_each(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
+        for key in keys {
+            let mark = reply.mark();
+            if let Err(error) = self.read_run(&[*key], reply).await {
+                reply.rewind(mark);
+                self.fail_one(CommandId::Get, &error, reply);
+            }
         }
     }
 

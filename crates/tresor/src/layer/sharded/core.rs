@@ -1,0 +1,235 @@
+//! What every part of the layer shares: members, routes, stripes, and the way to a key.
+//!
+//! Members are never taken away while the layer is open, so a call to one may outlive the routes that led
+//! to it. A call holds its keys' stripes until it has its answer: whoever then takes a stripe alone finds
+//! nobody on the way by older routes.
+
+use std::{
+    future::{Future, poll_fn},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::{
+    intents::Intents,
+    layout::Laid,
+    member::{Member, Shard},
+    ring::hash_of_key,
+    routes::{Route, Routes},
+    stripes::{Shared, Stripes},
+    work::Work,
+};
+use crate::{
+    clock::Clock,
+    engine::{Change, Eventual, KeyRef, cursors::Cursors},
+    error::{Error, ErrorKind, Result},
+    transaction::Gates,
+};
+
+/// Shards that one run of a program can have had.
+pub(super) const MAX_MEMBERS: usize = 256;
+
+/// The state behind the layer.
+pub(super) struct Core {
+    members: Box<[OnceLock<Member>]>,
+    pub(super) routes: ArcSwap<Routes>,
+    /// Held by whoever makes new routes from those that are.
+    changing: Mutex<()>,
+    /// Woken when there are new routes.
+    waiting: Mutex<Vec<Waker>>,
+    pub(super) stripes: Stripes,
+    /// Entered by scans; passed before anything is removed where they may still look.
+    pub(super) scans: Gates,
+    /// Entered by counts; closed while a key may be on two shards.
+    pub(super) counts: Gates,
+    pub(super) cursors: Cursors,
+    pub(super) store_id: u64,
+    /// What is not done on all shards; none where nothing outlives the process.
+    pub(super) intents: Option<Intents>,
+    pub(super) work: Work,
+    pub(super) laid: Mutex<Laid>,
+    /// A key may be on two shards for longer than a step.
+    unclean: AtomicBool,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A key whose stripe is held, and who has it.
+pub(super) type Way<'a> = (Shared<'a>, &'a Member);
+
+impl Core {
+    pub(super) fn new(routes: Routes, laid: Laid, intents: Option<Intents>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            members: (0..MAX_MEMBERS).map(|_| OnceLock::new()).collect(),
+            routes: ArcSwap::from_pointee(routes),
+            changing: Mutex::default(),
+            waiting: Mutex::default(),
+            stripes: Stripes::new(),
+            scans: Gates::new(1),
+            counts: Gates::new(1),
+            cursors: Cursors::default(),
+            store_id: laid.layout.store_id,
+            intents,
+            work: Work::default(),
+            unclean: AtomicBool::new(laid.layout.moved.is_some()),
+            laid: Mutex::new(laid),
+            clock,
+        }
+    }
+
+    /// Adds a member; its number, or none when there were too many.
+    pub(super) fn add(&self, mut member: Member) -> Option<u8> {
+        for (number, place) in self.members.iter().enumerate() {
+            match place.set(member) {
+                Ok(()) => return Some(number as u8),
+                Err(refused) => member = refused,
+            }
+        }
+        None
+    }
+
+    /// Adds a shard, in its old place if its engine was one before.
+    pub(super) fn add_again(&self, shard: Shard) -> Result<u8> {
+        let again = self
+            .members()
+            .find(|(_, member)| member.name == shard.name && Arc::ptr_eq(&member.engine, &shard.engine));
+        match again {
+            Some((number, _)) => Ok(number),
+            None => self.add(Member::new(shard)).ok_or_else(too_many),
+        }
+    }
+
+    /// Notes whether a key may be on two shards for longer than a step.
+    pub(super) fn set_unclean(&self, unclean: bool) {
+        self.unclean.store(unclean, Ordering::Release);
+    }
+
+    pub(super) fn is_unclean(&self) -> bool {
+        self.unclean.load(Ordering::Acquire)
+    }
+
+    /// A member that routes name.
+    #[inline]
+    pub(super) fn member(&self, number: u8) -> &Member {
+        self.members[usize::from(number)].get().expect("routes name members that were added before")
+    }
+
+    /// The member of a name that may have keys.
+    pub(super) fn named(&self, name: &str) -> Option<&Member> {
+        let routes = self.routes.load();
+        routes.members.iter().map(|number| self.member(*number)).find(|member| member.name == name)
+    }
+
+    /// Has every later call fail: what is on disk is uncertain.
+    #[cold]
+    pub(super) fn poison(&self) {
+        self.members().for_each(|(_, member)| member.poison());
+    }
+
+    /// All members that there ever were.
+    pub(super) fn members(&self) -> impl Iterator<Item = (u8, &Member)> {
+        self.members.iter().enumerate().map_while(|(number, place)| Some((number as u8, place.get()?)))
+    }
+
+    /// The members that may have keys.
+    pub(super) fn asked<'a>(&'a self, routes: &Routes) -> Vec<(u8, &'a Member)> {
+        routes.members.iter().map(|number| (*number, self.member(*number))).collect()
+    }
+
+    /// Makes new routes and wakes whoever waits for them.
+    pub(super) fn change_routes(&self, change: impl FnOnce(&mut Routes)) {
+        {
+            let _changing = self.changing.lock();
+            let mut routes = Routes::clone(&self.routes.load());
+            change(&mut routes);
+            routes.version += 1;
+            self.routes.store(Arc::new(routes));
+        }
+        std::mem::take(&mut *self.waiting.lock()).into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the routes are others than these.
+    pub(super) async fn routes_after(&self, version: u64) {
+        poll_fn(|context| {
+            if self.routes.load().version != version {
+                return Poll::Ready(());
+            }
+            self.waiting.lock().push(context.waker().clone());
+            // Registered first, looked at second: a change in between finds the waker.
+            if self.routes.load().version != version { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// The way to one key at once: nobody has its stripe alone, and its shard can be asked as it is.
+    #[inline]
+    pub(super) fn enter(&self, key: KeyRef<'_>, writes: bool) -> Option<Way<'_>> {
+        let hash = hash_of_key(key.key);
+        let shared = self.stripes.try_shared(hash)?;
+        let routes = self.routes.load();
+        let route = routes.route(key.key, hash);
+        if (writes && route.copying) || !routes.is_plain() {
+            return None;
+        }
+        let member = self.member(route.owner);
+        member.check().is_ok().then_some((shared, member))
+    }
+
+    /// The same for the keys of several changes, if one shard has them all.
+    pub(super) fn enter_all(&self, changes: &[Change<'_>]) -> Option<(SmallVec<[Shared<'_>; 16]>, &Member)> {
+        let mut held = SmallVec::new();
+        let mut owner = None;
+        for change in changes {
+            let key = change.key()?.key;
+            let hash = hash_of_key(key);
+            held.push(self.stripes.try_shared(hash)?);
+            let routes = self.routes.load();
+            let route: Route = routes.route(key, hash);
+            if route.copying || !routes.is_plain() || *owner.get_or_insert(route.owner) != route.owner {
+                return None;
+            }
+        }
+        let member = self.member(owner?);
+        member.check().is_ok().then_some((held, member))
+    }
+}
+
+/// Passes on a shard's answer; what was held is held until it is there.
+#[inline]
+pub(super) fn pass<'a, T: Send + Unpin + 'a>(
+    held: impl Send + 'a,
+    member: &'a Member,
+    answer: Eventual<'a, T>,
+) -> Eventual<'a, T> {
+    match answer {
+        Eventual::Now(result) => {
+            drop(held);
+            Eventual::Now(result.map_err(|error| member.named(error)))
+        }
+        later => Eventual::later(async move {
+            let result = later.await;
+            drop(held);
+            result.map_err(|error| member.named(error))
+        }),
+    }
+}
+
+/// Begins at once, as every call of an engine does: runs up to the first wait.
+pub(super) fn start<'a, T>(future: impl Future<Output = Result<T>> + Send + 'a) -> Eventual<'a, T> {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => Eventual::Now(result),
+        Poll::Pending => Eventual::Later(future),
+    }
+}
+
+pub(super) fn too_many() -> Error {
+    let message = format!("{MAX_MEMBERS} shards have come and gone; start again to add more");
+    Error::new(ErrorKind::Unavailable, message)
+}

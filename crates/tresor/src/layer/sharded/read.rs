@@ -1,0 +1,137 @@
+//! Reads: one shard is asked as it is, several are asked at once and shown in the caller's order.
+//!
+//! All keys' stripes are held together, so a batch over several shards is seen whole or not at all.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{
+    core::{Core, pass, start},
+    member::Member,
+    ring::hash_of_key,
+};
+use crate::{
+    engine::{EntryRef, Eventual, Isolation, KeyRef, Kind, Seen, Sequence, ValueRef, Version, Visit},
+    error::Result,
+};
+
+/// An entry kept beyond its shard's lock.
+pub(super) struct Kept {
+    value: Value,
+    pub(super) kind: Kind,
+    pub(super) version: Version,
+    pub(super) expires_at_ms: Option<u64>,
+}
+
+enum Value {
+    Inline(SmallVec<[u8; 36]>),
+    Shared(Bytes),
+}
+
+impl Kept {
+    fn of(entry: EntryRef<'_>) -> Self {
+        let value = match entry.value {
+            ValueRef::Inline(bytes) => Value::Inline(SmallVec::from_slice(bytes)),
+            ValueRef::Shared(bytes) => Value::Shared(bytes.clone()),
+        };
+        let EntryRef { kind, version, expires_at_ms, .. } = entry;
+        Self { value, kind, version, expires_at_ms }
+    }
+
+    pub(super) fn as_entry(&self) -> EntryRef<'_> {
+        let value = match &self.value {
+            Value::Inline(bytes) => ValueRef::Inline(bytes),
+            Value::Shared(bytes) => ValueRef::Shared(bytes),
+        };
+        EntryRef { value, kind: self.kind, version: self.version, expires_at_ms: self.expires_at_ms }
+    }
+}
+
+/// What one shard has of the keys that it was asked for, in their order.
+pub(super) struct Found {
+    pub(super) entries: Vec<Option<Kept>>,
+    pub(super) sequence: Sequence,
+}
+
+/// Shows each key's entry, in the order of the keys.
+#[inline]
+pub(super) fn read<'a>(
+    core: &'a Core,
+    keys: &'a [KeyRef<'a>],
+    isolation: Isolation,
+    now_ms: u64,
+    visit: &'a mut Visit<'a>,
+) -> Eventual<'a, Seen> {
+    if let [key] = keys
+        && let Some((held, member)) = core.enter(*key, false)
+    {
+        return pass(held, member, member.engine.read(keys, isolation, now_ms, visit));
+    }
+    start(read_several(core, keys, isolation, now_ms, visit))
+}
+
+async fn read_several<'a>(
+    core: &'a Core,
+    keys: &'a [KeyRef<'a>],
+    isolation: Isolation,
+    now_ms: u64,
+    visit: &'a mut Visit<'a>,
+) -> Result<Seen> {
+    let hashes: SmallVec<[u64; 16]> = keys.iter().map(|key| hash_of_key(key.key)).collect();
+    let _held = core.stripes.shared(&hashes).await;
+    let mut groups: SmallVec<[(u8, Vec<KeyRef<'a>>); 8]> = SmallVec::new();
+    let mut places: SmallVec<[usize; 16]> = SmallVec::new();
+    {
+        let routes = core.routes.load();
+        for (key, hash) in keys.iter().zip(&hashes) {
+            let owner = routes.route(key.key, *hash).owner;
+            let at = groups.iter().position(|group| group.0 == owner).unwrap_or_else(|| {
+                groups.push((owner, Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(routes.physical(*key));
+            places.push(at);
+        }
+    }
+    let answers = ask(core, &groups, isolation, now_ms);
+    let mut found: SmallVec<[_; 8]> = SmallVec::new();
+    let mut sequence = 0;
+    for answer in answers {
+        let answer = answer.await?;
+        sequence = sequence.max(answer.sequence);
+        found.push(answer.entries.into_iter());
+    }
+    for (index, at) in places.into_iter().enumerate() {
+        let entry = found[at].next().expect("a shard answers for every key that it was asked for");
+        visit(index, entry.as_ref().map(Kept::as_entry));
+    }
+    Ok(Seen { sequence })
+}
+
+/// Asks several shards at once.
+pub(super) fn ask<'a>(
+    core: &'a Core,
+    groups: &'a [(u8, Vec<KeyRef<'a>>)],
+    isolation: Isolation,
+    now_ms: u64,
+) -> SmallVec<[Eventual<'a, Found>; 8]> {
+    let ask =
+        |group: &'a (u8, Vec<KeyRef<'a>>)| start(find(core.member(group.0), &group.1, isolation, now_ms));
+    groups.iter().map(ask).collect()
+}
+
+async fn find<'a>(
+    member: &'a Member,
+    keys: &'a [KeyRef<'a>],
+    isolation: Isolation,
+    now_ms: u64,
+) -> Result<Found> {
+    member.check()?;
+    let mut entries = Vec::with_capacity(keys.len());
+    let seen = {
+        let mut visit = |_: usize, entry: Option<EntryRef<'_>>| entries.push(entry.map(Kept::of));
+        member.engine.read(keys, isolation, now_ms, &mut visit).await
+    };
+    let seen = seen.map_err(|error| member.named(error))?;
+    Ok(Found { entries, sequence: seen.sequence })
+}

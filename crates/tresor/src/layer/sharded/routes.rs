@@ -1,0 +1,113 @@
+//! Which shard has a key right now, while keys may be on their way from one to another.
+//!
+//! A move goes through all keys in byte order, the same in every database. What it has passed lies where
+//! the new ring says, everything else where the old one does: one key to compare tells which, and so does
+//! it after a crash. Routes never change; there are new ones, and whoever holds a stripe finishes with
+//! those that it began with.
+
+use std::sync::Arc;
+
+use super::ring::{Ring, hash_of_key};
+use crate::engine::{DATABASES, KeyRef};
+
+/// The shards' number of each of the layer's databases. Swapping databases changes nothing else.
+pub(super) type Mapping = [u8; DATABASES as usize];
+
+/// Where a move stands between the first key and the last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Before all keys.
+    Start,
+    /// Behind this key, in all databases.
+    Behind(Vec<u8>),
+    /// Behind all keys.
+    End,
+}
+
+impl Place {
+    /// Whether a key lies before it.
+    #[inline]
+    pub(super) fn is_behind(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Start => false,
+            Self::Behind(last) => key <= last.as_slice(),
+            Self::End => true,
+        }
+    }
+}
+
+/// A move that is going on.
+#[derive(Clone, Debug)]
+pub(super) struct Moving {
+    /// The ring that it leads to.
+    pub(super) next: Arc<Ring>,
+    /// How far it has come.
+    pub(super) done: Place,
+    /// Keys between `done` and here are being copied: those that move are not written meanwhile.
+    pub(super) copying: Option<Place>,
+}
+
+/// The way to every key.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    /// Rises with each change.
+    pub(super) version: u64,
+    pub(super) mapping: Mapping,
+    pub(super) ring: Arc<Ring>,
+    pub(super) moving: Option<Moving>,
+    /// The shards that may have keys.
+    pub(super) members: Vec<u8>,
+}
+
+/// What is known of one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    /// The shard that has it.
+    pub(super) owner: u8,
+    /// It is being copied to another shard: read it, but do not write it now.
+    pub(super) copying: bool,
+}
+
+impl Routes {
+    #[inline]
+    pub(super) fn route(&self, key: &[u8], hash: u64) -> Route {
+        let owner = self.ring.owner(hash);
+        match &self.moving {
+            None => Route { owner, copying: false },
+            Some(moving) => moving.route(key, hash, owner),
+        }
+    }
+
+    /// The shard that has a key.
+    pub(super) fn owner(&self, key: &[u8]) -> u8 {
+        self.route(key, hash_of_key(key)).owner
+    }
+
+    /// Whether databases have the numbers that the shards know them by.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.mapping == PLAIN
+    }
+
+    /// A key as the shards know it.
+    #[inline]
+    pub(super) fn physical<'a>(&self, key: KeyRef<'a>) -> KeyRef<'a> {
+        KeyRef { database: self.mapping[usize::from(key.database)], ..key }
+    }
+}
+
+/// Databases that were never swapped.
+pub(super) const PLAIN: Mapping = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+impl Moving {
+    fn route(&self, key: &[u8], hash: u64, owner: u8) -> Route {
+        let next = self.next.owner(hash);
+        if next == owner {
+            return Route { owner, copying: false };
+        }
+        if self.done.is_behind(key) {
+            return Route { owner: next, copying: false };
+        }
+        Route { owner, copying: self.copying.as_ref().is_some_and(|copying| copying.is_behind(key)) }
+    }
+}
