@@ -2,12 +2,12 @@
 //!
 //! A limit that is not here does not exist: queues, buffers and sizes all take theirs from this file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use crate::oplog::Durability;
 use crate::{
     engine::{MAX_KEY_BYTES, memory::Eviction},
-    layer::cached::Capacity,
+    layer::{Cipher, CompressionOptions, EncryptionKeys, cached::Capacity},
 };
 
 /// How entries are kept.
@@ -20,6 +20,15 @@ pub enum Storage {
     JsonFile,
     /// In tables on disk, in a directory with a log: data need not fit into memory.
     Disk,
+}
+
+/// How values are encrypted.
+#[derive(Clone, Debug)]
+pub struct EncryptionOptions {
+    /// The keys: the first encrypts, all of them decrypt.
+    pub keys: Arc<EncryptionKeys>,
+    /// The cipher for what is written from now on.
+    pub cipher: Cipher,
 }
 
 /// What a [`Database`](crate::Database) is made of. Start from [`Config::memory`].
@@ -48,6 +57,10 @@ pub struct Config {
     pub auto_save_interval: Duration,
     /// The entries used last are kept in memory in front of the engine, so many; `None` for no cache.
     pub cache: Option<Capacity>,
+    /// Values are compressed; not at all by default. What was compressed before stays readable.
+    pub compression: CompressionOptions,
+    /// Values are encrypted.
+    pub encryption: Option<EncryptionOptions>,
     /// Bytes of the tables on disk that are kept in memory for readers.
     pub block_cache_bytes: u64,
     /// Gates, and stripes of the counters: the number of server workers, or of busy threads.
@@ -69,6 +82,8 @@ impl Config {
             batch_size: 1,
             auto_save_interval: Duration::from_secs(10),
             cache: None,
+            compression: CompressionOptions::default(),
+            encryption: None,
             block_cache_bytes: 256 * 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -102,6 +117,18 @@ impl Config {
     #[must_use]
     pub fn cached(self, capacity: Capacity) -> Self {
         Self { cache: Some(capacity), ..self }
+    }
+
+    /// The same with values compressed, where that makes them smaller.
+    #[must_use]
+    pub fn compressed(self, compression: CompressionOptions) -> Self {
+        Self { compression, ..self }
+    }
+
+    /// The same with values encrypted; keys stay readable, so that their order is kept.
+    #[must_use]
+    pub fn encrypted(self, keys: EncryptionKeys, cipher: Cipher) -> Self {
+        Self { encryption: Some(EncryptionOptions { keys: Arc::new(keys), cipher }), ..self }
     }
 
     /// The same with another durability level.

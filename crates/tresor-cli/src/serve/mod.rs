@@ -18,6 +18,7 @@ use std::{
 
 use self::options::Options;
 use crate::failure::Outcome;
+use tresor::layer;
 
 /// What `tresor serve` takes: where its options come from, and the options.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
     let assembly = plan::assembly(&effective, arguments.config)?;
     if arguments.check_config {
-        return Ok(io::stdout().write_all(configuration::to_toml(&effective)?.as_bytes())?);
+        let stack = layer::describe(&assembly.database, &assembly.engine.to_string());
+        let text = format!("# {stack}\n{}", configuration::to_toml(&effective)?);
+        return Ok(io::stdout().write_all(text.as_bytes())?);
     }
     if let (Some(format), Some(level)) = (effective.log_format, effective.log_level) {
         logging::start(format, level);

@@ -54,6 +54,25 @@ pub(crate) struct Options {
     /// Put an LRU cache in front of the engine: so many entries, or a size as in 64MiB
     #[arg(long, value_name = "NUMBER or SIZE", help_heading = "Storage")]
     pub(crate) cache_capacity: Option<CacheCapacity>,
+    /// Compress values by this method where that makes them smaller; `none` still reads what was compressed
+    #[arg(long, value_enum, value_name = "METHOD", help_heading = "Storage")]
+    pub(crate) compression: Option<CompressionName>,
+    /// How much effort compression makes: 1 to 9 for zlib, 1 to 22 for zstd
+    #[arg(long, value_name = "LEVEL", help_heading = "Storage")]
+    pub(crate) compression_level: Option<i32>,
+    /// Values of fewer bytes are not compressed
+    #[arg(long, value_name = "SIZE", help_heading = "Storage")]
+    pub(crate) compression_threshold_bytes: Option<Size>,
+    /// Encrypt values under the first key of this file, one a line (32 bytes as 64 hexadecimal digits); the
+    /// others are for reading what is older. Keys of entries stay readable
+    #[arg(long, value_name = "FILE", help_heading = "Storage")]
+    pub(crate) encryption_key_file: Option<PathBuf>,
+    /// The same with the keys in this environment variable
+    #[arg(long, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) encryption_key_variable: Option<String>,
+    /// The cipher
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) encryption_cipher: Option<CipherName>,
     /// What an acknowledged write survives: nothing, a crash of the process, a power cut
     /// [default: always with a path, else none]
     #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Storage")]
@@ -175,6 +194,17 @@ names! {
     EngineName { Memory, Json, Disk, Sqlite, Cassandra }
     /// `--durability`.
     DurabilityName { None, Interval, Always }
+    /// `--compression`.
+    CompressionName { None, Zlib, Lz4, Zstd }
+    /// `--encryption-cipher`.
+    CipherName {
+        #[value(name = "xchacha20-poly1305")]
+        #[serde(rename = "xchacha20-poly1305")]
+        XChaCha20Poly1305,
+        #[value(name = "aes-256-gcm")]
+        #[serde(rename = "aes-256-gcm")]
+        Aes256Gcm,
+    }
     /// `--max-memory-policy`; the names are those of Redis.
     PolicyName {
         #[value(name = "noeviction")]
@@ -222,6 +252,9 @@ impl Options {
             durability_interval_ms: Some(1000),
             batch_size: Some(1),
             auto_save_interval: Some(10),
+            compression: Some(CompressionName::None),
+            compression_threshold_bytes: Some(Size(256)),
+            encryption_cipher: Some(CipherName::XChaCha20Poly1305),
             block_cache_bytes: Some(Size::mebibytes(256)),
             snapshot_log_bytes: Some(Size::mebibytes(256)),
             snapshot_interval_seconds: Some(3600),

@@ -3,13 +3,13 @@
 //! Whatever can be refused without touching the machine is refused here: options that contradict each
 //! other, a path that is missing, an address that would be open to strangers.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tresor::{
     Config,
-    config::{Durability, Storage},
+    config::{Durability, EncryptionOptions, Storage},
     engine::memory::Eviction,
-    layer::cached::Capacity,
+    layer::{Cipher, CompressionOptions, EncryptionKeys, MAX_DECODED_BYTES, Method, cached::Capacity},
 };
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
@@ -18,7 +18,8 @@ use tresor_server::{
 };
 
 use super::options::{
-    ConsistencyName, DurabilityName, EngineName, MsetName, Options, PolicyName, StateName, WritesName,
+    CipherName, CompressionName, ConsistencyName, DurabilityName, EngineName, MsetName, Options, PolicyName,
+    StateName, WritesName,
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -174,9 +175,61 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
             "snapshot-interval-seconds",
         )?),
         cache: cache(options)?,
+        compression: compression(options)?,
+        encryption: encryption(options)?,
         block_cache_bytes: said(options.block_cache_bytes, "block-cache-bytes")?.0,
         workers: said(options.threads, "threads")? as usize,
     })
+}
+
+/// How values are compressed.
+fn compression(options: &Options) -> Outcome<CompressionOptions> {
+    let method = match said(options.compression, "compression")? {
+        CompressionName::None => Method::None,
+        CompressionName::Zlib => Method::Zlib,
+        CompressionName::Lz4 => Method::Lz4,
+        CompressionName::Zstd => Method::Zstd,
+    };
+    if method != Method::None && options.engine == Some(EngineName::Cassandra) {
+        return Err(Failure::usage(NO_CODING_ON_A_CLUSTER));
+    }
+    let most = said(options.max_value_bytes, "max-value-bytes")?.0;
+    if method != Method::None && most > MAX_DECODED_BYTES as u64 {
+        return Err(Failure::usage("--max-value-bytes: with --compression a value has at most 1GiB"));
+    }
+    Ok(CompressionOptions {
+        level: options.compression_level,
+        threshold_bytes: said(options.compression_threshold_bytes, "compression-threshold-bytes")?.0 as usize,
+        ..CompressionOptions::with(method)
+    })
+}
+
+/// Compression and encryption stand in front of what only this server changes, so far.
+const NO_CODING_ON_A_CLUSTER: &str =
+    "--compression and --encryption-key-file: this version does not have them in front of a cluster";
+
+/// How values are encrypted, if they are.
+fn encryption(options: &Options) -> Outcome<Option<EncryptionOptions>> {
+    let keys = match (&options.encryption_key_file, &options.encryption_key_variable) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(
+                "--encryption-key-file and --encryption-key-variable exclude each other: give one of them",
+            ));
+        }
+        _ if options.engine == Some(EngineName::Cassandra) => {
+            return Err(Failure::usage(NO_CODING_ON_A_CLUSTER));
+        }
+        (Some(file), None) => EncryptionKeys::from_file(file)
+            .map_err(|error| Failure::failed(format!("--encryption-key-file: {error}")))?,
+        (None, Some(variable)) => EncryptionKeys::from_variable(variable)
+            .map_err(|error| Failure::failed(format!("--encryption-key-variable: {error}")))?,
+    };
+    let cipher = match said(options.encryption_cipher, "encryption-cipher")? {
+        CipherName::XChaCha20Poly1305 => Cipher::XChaCha20Poly1305,
+        CipherName::Aes256Gcm => Cipher::Aes256Gcm,
+    };
+    Ok(Some(EncryptionOptions { keys: Arc::new(keys), cipher }))
 }
 
 /// The LRU layer. It has to hear of every write, so it stands in front of what only this server changes.

@@ -1,6 +1,9 @@
 //! Flags beat the environment beats the file beats the defaults, for every option alike.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 use tresor_testkit::{TemporaryDirectory, tresor_program};
 
@@ -39,6 +42,8 @@ const CLUSTER: &str = "\
 
 /// What only a store of its own may say, with its engine.
 const LOCAL: &str = "\
+    compression = \"zstd\"\ncompression-level = 5\ncompression-threshold-bytes = \"1KiB\"\n\
+    encryption-key-file = \"KEYS\"\nencryption-cipher = \"aes-256-gcm\"\n\
     engine = \"memory\"\nstore-path = \"s\"\ndurability = \"interval\"\ndurability-interval-ms = 7\n\
     batch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
     snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nmax-memory = \"2GiB\"\n\
@@ -63,7 +68,8 @@ fn every_option_can_be_said_in_each_of_the_three_ways() {
 fn every_option_of_a_cluster_can_be_said_in_each_of_the_three_ways() {
     let held = "durability = \"none\"\ndurability-interval-ms = 7\nbatch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
         snapshot-log-bytes = \"1GiB\"\n\
-        snapshot-interval-seconds = 8\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
+        snapshot-interval-seconds = 8\ncompression = \"none\"\n\
+        compression-threshold-bytes = \"1KiB\"\nencryption-cipher = \"aes-256-gcm\"\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
     said_in_each_way(&[CLUSTER, held, COMMON].concat());
 }
 
@@ -72,7 +78,12 @@ fn said_in_each_way(all: &str) {
     let directory = TemporaryDirectory::new("configuration");
     let password = directory.join("password");
     fs::write(&password, "hunter2\n").expect("the temporary directory takes a file");
-    let all = all.replace("PASSWORD", password.to_str().expect("temporary paths are UTF-8"));
+    let keys = directory.join("keys");
+    fs::write(&keys, "0123456789abcdef".repeat(4)).expect("the temporary directory takes a file");
+    fs::set_permissions(&keys, Permissions::from_mode(0o600)).expect("a file of ours");
+    let all = all
+        .replace("PASSWORD", password.to_str().expect("temporary paths are UTF-8"))
+        .replace("KEYS", keys.to_str().expect("temporary paths are UTF-8"));
     let expected: toml::Table = all.parse().expect("valid TOML");
     assert_eq!(effective(&["--config", &file(&directory, &all)], &[]), expected);
 

@@ -10,6 +10,7 @@ mod configuration;
 mod container;
 mod disk;
 mod generated;
+mod layers;
 mod refusals;
 mod schema;
 mod serving;

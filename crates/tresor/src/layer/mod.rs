@@ -32,3 +32,4 @@ pub use encryption_keys::EncryptionKeys;
 pub use estimate::{Estimate, MethodEstimate, estimate};
 pub use methods::Method;
 pub use reencryption::Reencrypted;
+pub use stack::describe;

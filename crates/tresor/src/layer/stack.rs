@@ -1,17 +1,77 @@
 //! The order of layers: the one place that decides which stands on which.
 //!
-//! From outside: cache, engine. A cache keeps what readers get, so it stands outermost.
+//! From outside: cache, compression, encryption, engine. A cache keeps what readers get, so that a hit
+//! costs no decoding; what is encrypted no longer shrinks, so compression stands above it. Values that
+//! were compressed once stay readable when nobody asks for compression any more: the layer is then there
+//! to read only.
 
 use std::sync::Arc;
 
-use super::cached::Cached;
-use crate::{config::Config, engine::Engine, error::Result};
+use super::{
+    Cipher, Compressed, CompressionOptions, Encrypted, Method,
+    cached::{Cached, Capacity},
+};
+use crate::{
+    config::Config,
+    engine::{Content, DATABASES, Engine, Kind, Order, Scan},
+    error::{Error, Result},
+};
+
+/// Entries of each database that are looked at for what this configuration could not read.
+const LOOKED_AT: usize = 16;
 
 /// Puts the layers that a configuration asks for on an engine.
 pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Arc<dyn Engine>> {
     let mut engine = engine;
+    let mut packed = engine.status().wait()?.packed;
+    match &config.encryption {
+        Some(encryption) => {
+            engine = Encrypted::new(engine, &encryption.keys, encryption.cipher)?;
+            packed = true;
+        }
+        None if packed => refuse_encrypted(&*engine)?,
+        None => {}
+    }
+    if packed || config.compression.method != Method::None {
+        let most = config.compression.max_value_bytes.min(config.max_value_bytes.max(1));
+        engine = Compressed::new(engine, CompressionOptions { max_value_bytes: most, ..config.compression })?;
+    }
     if let Some(capacity) = config.cache {
         engine = Arc::new(Cached::new(engine, capacity)?);
     }
     Ok(engine)
+}
+
+/// Refuses a store whose values only a key can open.
+fn refuse_encrypted(engine: &dyn Engine) -> Result<()> {
+    for database in 0..DATABASES {
+        let scan = Scan::all(database, Order::Any, Content::Entries, LOOKED_AT);
+        let page = engine.scan(&scan, 0).wait()?;
+        let encrypted = page.iter().any(|(_, entry)| {
+            let tag = entry.value.bytes().first().copied();
+            entry.kind == Kind::Packed && tag.and_then(Cipher::of_tag).is_some()
+        });
+        if encrypted {
+            return Err(Error::invalid(
+                "the store's values are encrypted: name the file with its keys, --encryption-key-file",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The layers and the engine in a line, from outside in, as in `cached(100) > zstd > disk`.
+pub fn describe(config: &Config, engine: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    match config.cache {
+        Some(Capacity::Entries(entries)) => parts.push(format!("cached({entries})")),
+        Some(Capacity::Bytes(bytes)) => parts.push(format!("cached({bytes} bytes)")),
+        None => {}
+    }
+    if config.compression.method != Method::None {
+        parts.push(config.compression.method.name().to_owned());
+    }
+    parts.extend(config.encryption.as_ref().map(|encryption| encryption.cipher.name().to_owned()));
+    parts.push(engine.to_owned());
+    parts.join(" > ")
 }

@@ -1,0 +1,50 @@
+//! The conformance suite on the deepest stack: cache, compression, encryption, shards of two engines.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tresor::{
+    clock::Clock,
+    engine::{
+        Engine,
+        json_file::{JsonFileEngine, JsonFileOptions},
+        memory::{MemoryEngine, MemoryOptions},
+    },
+    files::SystemFiles,
+    layer::{
+        Cipher, Compressed, CompressionOptions, Encrypted, EncryptionKeys, Method,
+        cached::{Cached, Capacity},
+        sharded::{Shard, Sharded},
+    },
+};
+use tresor_testkit::{TemporaryDirectory, conformance::Case, conformance_tests};
+
+fn stacked(case: Case) {
+    let directory = TemporaryDirectory::new("conformance");
+    let number = AtomicU64::new(0);
+    case(&|clock| {
+        let clock: Arc<dyn Clock> = clock.clone();
+        let path = directory.join(&format!("{}.json", number.fetch_add(1, Ordering::Relaxed)));
+        let options =
+            JsonFileOptions { batch_size: 1000, auto_save_interval: Duration::from_secs(10), waits: false };
+        let memory: Arc<dyn Engine> =
+            MemoryEngine::volatile_at(&MemoryOptions::default(), clock.clone()).expect("an empty engine");
+        let seams = (Arc::new(SystemFiles) as Arc<_>, clock);
+        let file =
+            JsonFileEngine::open(&MemoryOptions::default(), seams, &path, options).expect("no file yet");
+        let shards =
+            Sharded::new([Shard::new("memory", memory), Shard::new("file", file)]).expect("two shards");
+        let keys = EncryptionKeys::parse(&"7".repeat(64)).expect("a key");
+        let encrypted = Encrypted::new(shards, &keys, Cipher::XChaCha20Poly1305).expect("nothing is there");
+        let options = CompressionOptions { threshold_bytes: 16, ..CompressionOptions::with(Method::Lz4) };
+        let compressed = Compressed::new(encrypted, options).expect("it is built in");
+        Arc::new(Cached::new(compressed, Capacity::Entries(16)).expect("random numbers"))
+    });
+}
+
+conformance_tests!(stacked);
