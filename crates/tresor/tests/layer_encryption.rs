@@ -99,7 +99,17 @@ fn a_value_changed_in_any_bit_is_an_error() {
 fn values_cannot_be_swapped_or_moved() {
     let below = below();
     let store = above(&below, &[OLD], Cipher::default());
-    let names = [key(b"ab"), key(b"a"), member(b"a", b"b"), member(b"ab", b"c"), member(b"a", b"bc")];
+    // Of one length, and of one text when written together.
+    let names = [
+        key(b"ab"),
+        key(b"xy"),
+        key(b"a"),
+        member(b"a", b"b"),
+        member(b"b", b"b"),
+        member(b"a", b"c"),
+        member(b"ab", b"c"),
+        member(b"a", b"bc"),
+    ];
     for name in names {
         store.put(name, b"value");
     }
