@@ -214,8 +214,8 @@ impl Transaction<'_> {
         self.writer.databases.rows[usize::from(key.database)].expiring == 0
     }
 
-    /// Writes an entry that never expires where none does, without a look at what is there: a third
-    /// cheaper than with one. Whether there was one, and the new version.
+    /// Writes an entry that never expires where none does, without a look at what is there, which
+    /// puts can do without. Whether there was one, and the new version.
     fn put_blindly(&mut self, key: KeyRef<'_>, value: &[u8], kind: Kind) -> Result<(bool, Version)> {
         check_size(value.len())?;
         if kind == Kind::Packed {

@@ -5,13 +5,7 @@
 
 mod opened;
 
-use std::{
-    fs,
-    path::Path,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::Arc, thread, time::Duration};
 
 use opened::{get, key, open, open_at, put, refused};
 use rusqlite::Connection;
@@ -84,7 +78,7 @@ fn a_person_reads_the_entries_beside_a_running_store() {
 /// two swapped.
 fn one_round(engine: &SqliteEngine, round: u8) -> Sequence {
     let (binary, text) = ([round, 0xff], [b'a' + round]);
-    let from = if round % 2 == 0 { 0 } else { 3 };
+    let from = if round.is_multiple_of(2) { 0 } else { 3 };
     let put = |key, kind, expires| Change::Put { key, guard: Guard::None, value: b"[]", kind, expires };
     let changes = [
         put(KeyRef::new(from, &binary), Kind::Packed, Expires::At(START_MS + 1_000_000)),
@@ -107,7 +101,7 @@ fn everything_is_there_after_a_restart_and_versions_go_on() {
         assert_eq!(*store_id.get_or_insert(status.store_id), status.store_id);
         assert_eq!(status.packed, round > 0);
         assert!(status.sequence >= last);
-        let (full, empty) = if round % 2 == 0 { (0, 3) } else { (3, 0) };
+        let (full, empty) = if round.is_multiple_of(2) { (0, 3) } else { (3, 0) };
         let expected = (u64::from(round) * 2, u64::from(round));
         assert_eq!((status.keys[full], status.expiring[full]), expected, "round {round}");
         assert_eq!((status.keys[empty], status.keys[2]), (0, 0), "round {round}");
@@ -401,9 +395,7 @@ fn at_interval_the_disk_follows_and_is_not_waited_for() {
     let engine = opened::on(Arc::new(files.clone()), options);
     let before = files.syncs();
     put(&*engine, b"k", b"v");
-    let started = Instant::now();
     wait_until("the disk to follow", || files.syncs() > before);
-    assert!(started.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
