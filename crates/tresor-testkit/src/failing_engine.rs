@@ -20,6 +20,8 @@ pub enum Fails {
     Writes(ErrorKind),
     /// What changes something, after it was done: the answer is lost.
     Answers,
+    /// Waiting for durability, once; from then on what changes something.
+    Durability(ErrorKind),
 }
 
 /// An engine in front of another.
@@ -53,7 +55,7 @@ impl FailingEngine {
             Some(Fails::Answers) => {
                 Eventual::Now(call().wait().and_then(|_| Err(failure(ErrorKind::UnknownOutcome))))
             }
-            None => call(),
+            Some(Fails::Durability(_)) | None => call(),
         }
     }
 }
@@ -94,6 +96,11 @@ impl Engine for FailingEngine {
     }
 
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {
+        let mut fails = self.fails.lock();
+        if let Some(Fails::Durability(kind)) = *fails {
+            *fails = Some(Fails::Writes(kind));
+            return Eventual::Now(Err(failure(kind)));
+        }
         self.inner.durable(upto)
     }
 

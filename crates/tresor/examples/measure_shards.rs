@@ -1,10 +1,10 @@
 //! Measures what shards cost: `get` and `put` of one store in memory against four behind a ring, one
 //! thread, in interleaved rounds.
 //!
-//! `cargo run --release --example measure_shards [KEYS] [ROUNDS]` prints the median nanoseconds a call of
-//! both and their ratio, then how long a fifth shard takes to get its part.
+//! `cargo run --release --example measure_shards [KEYS] [ROUNDS]` prints the nanoseconds of CPU time a call
+//! of both and their ratio, then how long a fifth shard takes to get its part.
 
-use std::{env, sync::Arc, time::Instant};
+use std::{env, sync::Arc};
 
 use tresor::{
     Config, Database, Result,
@@ -13,6 +13,7 @@ use tresor::{
         memory::{MemoryEngine, MemoryOptions},
     },
     layer::sharded::{Pace, Shard, Sharded},
+    process::ProcessFigures,
 };
 
 const VALUE: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
@@ -32,17 +33,13 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
+/// CPU seconds that this many calls take.
 fn time_each(order: &[[u8; 16]], call: impl Fn(&[u8; 16]) -> bool) -> f64 {
-    let started = Instant::now();
+    let started = ProcessFigures::now();
     let done = order.iter().filter(|key| call(key)).count();
-    let spent = started.elapsed();
+    let ended = ProcessFigures::now();
     assert_eq!(done, order.len(), "every call works");
-    spent.as_nanos() as f64 / order.len() as f64
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    ended.user_seconds + ended.system_seconds - started.user_seconds - started.system_seconds
 }
 
 fn memory() -> Result<Arc<MemoryEngine>> {
@@ -66,17 +63,18 @@ fn main() -> Result<()> {
         four.put(key_of(number), &VALUE)?;
     }
     let mut random = 0x9e37_79b9_7f4a_7c15;
-    let (mut gets, mut puts) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    let (mut gets, mut puts) = ((0.0, 0.0), (0.0, 0.0));
     for _ in 0..rounds {
         let order: Vec<[u8; 16]> = (0..CALLS_PER_ROUND).map(|_| key_of(next(&mut random) % keys)).collect();
         let get = |store: &Database, key: &[u8; 16]| store.get(key).is_ok_and(|value| value.is_some());
-        gets.0.push(time_each(&order, |key| get(&one, key)));
-        gets.1.push(time_each(&order, |key| get(&four, key)));
-        puts.0.push(time_each(&order, |key| one.put(key, &VALUE).is_ok()));
-        puts.1.push(time_each(&order, |key| four.put(key, &VALUE).is_ok()));
+        gets.0 += time_each(&order, |key| get(&one, key));
+        gets.1 += time_each(&order, |key| get(&four, key));
+        puts.0 += time_each(&order, |key| one.put(key, &VALUE).is_ok());
+        puts.1 += time_each(&order, |key| four.put(key, &VALUE).is_ok());
     }
     for (what, (one, four)) in [("get", gets), ("put", puts)] {
-        let (one, four) = (median(one), median(four));
+        let each = |seconds: f64| seconds * 1e9 / (rounds as f64 * CALLS_PER_ROUND as f64);
+        let (one, four) = (each(one), each(four));
         println!("{what}: one store {one:.1} ns, four shards {four:.1} ns, ratio {:.2}", four / one);
     }
     sharded.set_pace(Pace { keys_per_second: None, bytes_per_second: None });
