@@ -3,19 +3,21 @@
 //!
 //! `cargo run --profile quick -p xtask --example measure_caches [KEYS]`. Keys have 16 bytes, values 32.
 //! Each candidate holds an engine's view of an entry (key, value, version, expiry) and copies the value
-//! out at a hit, as a reply does. Times are the
-//! threads' processor time, medians of interleaved rounds.
+//! out at a hit, as a reply does. Times are the threads' processor time, medians of interleaved rounds.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is not taken")]
 
-use std::{collections::BTreeMap, env, fs, hash::BuildHasher, hint::black_box, sync::Arc, thread};
+use std::{
+    collections::BTreeMap, env, fs, hash::BuildHasher, hint::black_box, process::Command, sync::Arc, thread,
+};
 
 use hashlink::LruCache;
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 use tresor::{
     engine::{
-        Batch, Change, Engine, EntryRef, Expires, Guard, Isolation, KeyRef, Kind,
+        Applied, Batch, Capabilities, Change, Edit, Effect, Engine, EntryRef, Eventual, Expires, Guard,
+        Isolation, KeyRef, Kind, Outcome, Page, Scan, Seen, Status, Visit,
         memory::{MemoryEngine, MemoryOptions},
     },
     layer::cached::{Cached, Capacity},
@@ -145,6 +147,55 @@ fn write(engine: &dyn Engine, name: &Name, blind: bool) {
     engine.write(Batch { changes: &changes, blind }, 1).wait().unwrap();
 }
 
+/// An engine that forgets at once what is written to it: all that is there is in the cache.
+struct Forgetful;
+
+impl Engine for Forgetful {
+    fn capabilities(&self) -> Capabilities {
+        memory().capabilities()
+    }
+
+    fn read<'a>(
+        &'a self,
+        keys: &'a [KeyRef<'a>],
+        _: Isolation,
+        _: u64,
+        visit: &'a mut Visit<'a>,
+    ) -> Eventual<'a, Seen> {
+        (0..keys.len()).for_each(|index| visit(index, None));
+        Eventual::Now(Ok(Seen::default()))
+    }
+
+    fn scan<'a>(&'a self, scan: &'a Scan<'a>, _: u64) -> Eventual<'a, Page> {
+        Eventual::Now(Ok(Page::new(scan.database)))
+    }
+
+    fn write<'a>(&'a self, batch: Batch<'a>, _: u64) -> Eventual<'a, Outcome> {
+        let effects = batch.changes.iter().map(|_| Effect { existed: false, version: 1 });
+        Eventual::Now(Ok(Outcome { sequence: 1, applied: Applied::Whole(effects.collect()) }))
+    }
+
+    fn update<'a>(&'a self, _: KeyRef<'a>, _: u64, _: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
+        self.write(Batch::of(&[]), 0)
+    }
+
+    fn durable(&self, _: u64) -> Eventual<'_, ()> {
+        Eventual::Now(Ok(()))
+    }
+
+    fn status(&self) -> Eventual<'_, Status> {
+        Eventual::Now(Ok(Status::default()))
+    }
+
+    fn save(&self) -> Eventual<'_, ()> {
+        Eventual::Now(Ok(()))
+    }
+
+    fn close(&self) -> Eventual<'_, ()> {
+        Eventual::Now(Ok(()))
+    }
+}
+
 fn memory() -> Arc<dyn Engine> {
     MemoryEngine::volatile(&MemoryOptions::default()).unwrap()
 }
@@ -156,7 +207,7 @@ fn cached(inner: Arc<dyn Engine>, capacity: usize) -> Arc<Cached> {
 fn candidate(name: &str, capacity: usize) -> Box<dyn Candidate> {
     match name {
         "memory engine" => Box::new(Through(memory())),
-        "cache layer" => Box::new(Through(cached(memory(), capacity))),
+        "cache layer" => Box::new(Through(cached(Arc::new(Forgetful), capacity))),
         "moka" => Box::new(Moka(
             moka::sync::Cache::builder()
                 .max_capacity(capacity as u64)
@@ -289,19 +340,25 @@ fn runs(keys: u64) {
     }
 }
 
-/// Nanoseconds to put an entry into a full cache, and bytes an entry once it is full.
+/// Nanoseconds to put an entry into a full cache, and bytes an entry once it is full: each candidate in
+/// a process of its own, whose memory nobody had before.
 fn inserts(keys: u64) {
     println!("\nns to put an entry into a full cache of {} entries; resident bytes an entry", keys / 10);
-    println!("(the cache layer's time includes the put into the memory engine beneath)");
     for name in CANDIDATES {
-        let before = resident_bytes();
-        let cache = candidate(name, (keys / 10) as usize);
-        (0..keys / 10).for_each(|number| cache.put(&name_of(number)));
-        let bytes = (resident_bytes() - before) / (keys / 10) as f64;
-        let names: Vec<Name> = (keys / 10..keys).map(name_of).collect();
-        let figures = names.chunks(100_000).map(|names| time_each(names, |name| cache.put(name)));
-        println!("  {name:14} {:6.1} ns {bytes:6.1} bytes", median(figures.collect()));
+        let program = env::current_exe().unwrap();
+        let status = Command::new(program).args([&keys.to_string(), name]).status().unwrap();
+        assert!(status.success(), "{name}");
     }
+}
+
+fn insert_into(name: &str, keys: u64) {
+    let before = resident_bytes();
+    let cache = candidate(name, (keys / 10) as usize);
+    (0..keys / 10).for_each(|number| cache.put(&name_of(number)));
+    let bytes = (resident_bytes() - before) / (keys / 10) as f64;
+    let names: Vec<Name> = (keys / 10..keys).map(name_of).collect();
+    let figures = names.chunks(names.len() / 9).map(|names| time_each(names, |name| cache.put(name)));
+    println!("  {name:14} {:6.1} ns {bytes:6.1} bytes", median(figures.collect()));
 }
 
 /// Shares of reads that hit, when what was missing is put in.
@@ -342,7 +399,7 @@ fn writes(keys: u64) {
             let engine = Through(cache.clone());
             for _ in 0..keys * 3 {
                 let number = if newest { latest(&mut state, written) } else { zipf(&mut state, keys) };
-                if next(&mut state) % share == 0 {
+                if next(&mut state).is_multiple_of(share) {
                     let number = if newest { written } else { number };
                     written += u64::from(newest);
                     write(&*cache, &name_of(number), blind);
@@ -359,6 +416,9 @@ fn writes(keys: u64) {
 
 fn main() {
     let keys: u64 = env::args().nth(1).map_or(1_000_000, |keys| keys.parse().unwrap());
+    if let Some(name) = env::args().nth(2) {
+        return insert_into(&name, keys);
+    }
     hits(keys / 10);
     hits(keys);
     runs(keys / 10);

@@ -298,11 +298,11 @@ fn a_failed_save_takes_back_what_the_cache_has() {
     assert_eq!(read(), [3]);
 }
 
+/// A read of some keys, and what it must at least see of each.
+type Read = (Vec<u8>, Vec<u64>, Started<Vec<u64>>);
+
 /// Keys of the random tests.
 const KEYS: u8 = 3;
-
-/// A read on its way: of which keys, not below which numbers, and its answer.
-type Reading = (Vec<u8>, Vec<u64>, Started<Vec<u64>>);
 
 /// A random history in one thread: calls are made, held, let go, polled and dropped in any order.
 struct History {
@@ -311,7 +311,7 @@ struct History {
     random: Random,
     now_ms: u64,
     calls: Vec<Arc<HeldCall>>,
-    reads: Vec<Reading>,
+    reads: Vec<Read>,
     writes: Vec<(Vec<u8>, u64, Started<Sequence>)>,
     /// Of each key, the greatest number acknowledged or seen.
     floor: [u64; KEYS as usize],

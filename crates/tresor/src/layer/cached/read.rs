@@ -45,10 +45,7 @@ pub(super) fn one<'a>(
     let place = cached.place(key);
     let ticket = {
         let mut shard = cached.shards[place.shard as usize].lock();
-        if let Some(at) = shard.find(&place, key, now_ms) {
-            let entry = shard.hit(at);
-            let sequence = entry.version;
-            visit(0, Some(entry));
+        if let Some(sequence) = show(&mut shard, &place, key, now_ms, |entry| visit(0, entry)) {
             return Eventual::Now(Ok(Seen { sequence }));
         }
         shard.miss(&place, now_ms)
@@ -98,61 +95,86 @@ pub(super) fn each<'a>(
 ) -> Eventual<'a, Seen> {
     let mut sequence = 0;
     for (number, chunk) in keys.chunks(AHEAD).enumerate() {
-        let places = places_ahead(cached, chunk);
+        let (places, mut locked) = lock_ahead(cached, chunk);
         for (at, (key, place)) in chunk.iter().zip(&places).enumerate() {
             let index = number * AHEAD + at;
-            let mut shard = cached.shards[place.shard as usize].lock();
-            let Some(found) = shard.find(place, key, now_ms) else {
-                drop(shard);
+            let shown = match locked.iter_mut().find(|(shard, _)| *shard == place.shard) {
+                Some((_, shard)) => show(shard, place, key, now_ms, |entry| visit(index, entry)),
+                None => {
+                    let mut shard = cached.shards[place.shard as usize].lock();
+                    show(&mut shard, place, key, now_ms, |entry| visit(index, entry))
+                }
+            };
+            let Some(version) = shown else {
+                // What comes next locks shards again.
+                drop(locked);
                 return started(some_missing(cached, keys, index, now_ms, (sequence, visit)));
             };
-            let entry = shard.hit(found);
-            sequence = sequence.max(entry.version);
-            visit(index, Some(entry));
+            sequence = sequence.max(version);
         }
     }
     Eventual::Now(Ok(Seen { sequence }))
+}
+
+/// Shows an entry if it is there; its version.
+#[inline]
+fn show(
+    shard: &mut Shard,
+    place: &Place,
+    key: &KeyRef<'_>,
+    now_ms: u64,
+    visit: impl FnOnce(Option<EntryRef<'_>>),
+) -> Option<Version> {
+    let at = shard.find(place, key, now_ms)?;
+    let entry = shard.hit(at);
+    let version = entry.version;
+    visit(Some(entry));
+    Some(version)
 }
 
 /// Fetches what is in the cache closer, and tells the engine beneath of the rest.
 pub(super) fn expect(cached: &Cached, keys: &[KeyRef<'_>]) {
     let mut missing: SmallVec<[KeyRef<'_>; 16]> = SmallVec::new();
     for chunk in keys.chunks(AHEAD) {
-        let places = places_ahead(cached, chunk);
-        let absent = |(key, place): &(&KeyRef<'_>, &Place)| {
-            cached.shards[place.shard as usize].lock().table().find(place.hash, key).is_none()
+        let (places, locked) = lock_ahead(cached, chunk);
+        let is_there = |(key, place): &(&KeyRef<'_>, &Place)| {
+            let shard = locked.iter().find(|(shard, _)| *shard == place.shard);
+            shard.is_some_and(|(_, shard)| shard.table().find(place.hash, key).is_some())
         };
-        missing.extend(chunk.iter().zip(&places).filter(absent).map(|(key, _)| *key));
+        missing.extend(chunk.iter().zip(&places).filter(|pair| !is_there(pair)).map(|(key, _)| *key));
     }
     if !missing.is_empty() {
         cached.inner.expect(&missing);
     }
 }
 
-/// The places of a few keys, and has what a search for them will touch fetched, if their locks are
-/// free: each step for all keys before the next.
+/// The shards of a few keys, each once.
+type Locked<'c> = SmallVec<[(u32, MutexGuard<'c, Shard>); AHEAD]>;
+
+/// Locks the shards of a few keys without waiting, and has what a search will touch fetched: each step
+/// for all keys before the next. None is locked when one of the locks is held: whoever has some of them
+/// must not wait for others.
 #[inline]
-fn places_ahead(cached: &Cached, keys: &[KeyRef<'_>]) -> SmallVec<[Place; AHEAD]> {
+fn lock_ahead<'c>(cached: &'c Cached, keys: &[KeyRef<'_>]) -> (SmallVec<[Place; AHEAD]>, Locked<'c>) {
     let places: SmallVec<[Place; AHEAD]> = keys.iter().map(|key| cached.place(key)).collect();
-    let mut shards: SmallVec<[Option<MutexGuard<'_, Shard>>; AHEAD]> = SmallVec::new();
+    let mut locked = Locked::new();
+    let mut shards: SmallVec<[usize; AHEAD]> = SmallVec::new();
     for place in &places {
-        let shard = cached.shards[place.shard as usize].try_lock();
-        if let Some(shard) = &shard {
-            shard.table().prefetch_bucket(place.hash);
-        }
-        shards.push(shard);
-    }
-    for (shard, place) in shards.iter().zip(&places) {
-        if let Some(shard) = shard {
-            shard.table().prefetch_node(place.hash);
-        }
-    }
-    for (shard, place) in shards.iter().zip(&places) {
-        if let Some(shard) = shard {
-            shard.table().prefetch_entry(place.hash);
+        let known = locked.iter().position(|(shard, _)| *shard == place.shard);
+        shards.push(known.unwrap_or(locked.len()));
+        if known.is_none() {
+            let Some(shard) = cached.shards[place.shard as usize].try_lock() else {
+                locked.clear();
+                return (places, locked);
+            };
+            locked.push((place.shard, shard));
         }
     }
-    places
+    let table = |at: &usize| locked[*at].1.table();
+    shards.iter().zip(&places).for_each(|(at, place)| table(at).prefetch_bucket(place.hash));
+    shards.iter().zip(&places).for_each(|(at, place)| table(at).prefetch_node(place.hash));
+    shards.iter().zip(&places).for_each(|(at, place)| table(at).prefetch_entry(place.hash));
+    (places, locked)
 }
 
 /// Asks now: what this comes to is there at once, or later.
@@ -173,7 +195,7 @@ async fn load(
     (tickets, visit): (Tickets, &mut Visit<'_>),
 ) -> Result<Seen> {
     let mut loaded: SmallVec<[(usize, Ticket, Entry); 1]> = SmallVec::new();
-    let mut show = |index: usize, entry: Option<EntryRef<'_>>| {
+    let mut keep_and_show = |index: usize, entry: Option<EntryRef<'_>>| {
         if let (Some(entry), Some(ticket)) = (&entry, tickets[index])
             && can_be_kept(&keys[index])
         {
@@ -181,7 +203,7 @@ async fn load(
         }
         visit(index, entry);
     };
-    let seen = cached.inner.read(keys, isolation, now_ms, &mut show).await?;
+    let seen = cached.inner.read(keys, isolation, now_ms, &mut keep_and_show).await?;
     for (index, ticket, entry) in loaded {
         cached.keep(&keys[index], ticket, entry);
     }
@@ -244,14 +266,14 @@ async fn some_missing(
         indexes.push(index);
     }
     let mut held = held.into_iter().peekable();
-    let mut show = |number: usize, entry: Option<EntryRef<'_>>| {
+    let mut show_in_turn = |number: usize, entry: Option<EntryRef<'_>>| {
         let index = indexes[number];
         while let Some(before) = held.next_if(|held| held.index < index) {
             before.show(visit);
         }
         visit(index, entry);
     };
-    let seen = load(cached, &missing, Isolation::Each, now_ms, (tickets, &mut show)).await?;
+    let seen = load(cached, &missing, Isolation::Each, now_ms, (tickets, &mut show_in_turn)).await?;
     held.for_each(|rest| rest.show(visit));
     Ok(Seen { sequence: sequence.max(seen.sequence) })
 }
