@@ -15,7 +15,7 @@ use tresor::{
         json_file::{JsonFileEngine, JsonFileOptions},
         memory::{MemoryEngine, MemoryOptions},
     },
-    files::SystemFiles,
+    files::{Files, SystemFiles},
     layer::{
         Cipher, Compressed, CompressionOptions, Encrypted, EncryptionKeys, Method,
         cached::{Cached, Capacity},
@@ -29,16 +29,17 @@ fn stacked(case: Case) {
     let number = AtomicU64::new(0);
     case(&|clock| {
         let clock: Arc<dyn Clock> = clock.clone();
-        let path = directory.join(&format!("{}.json", number.fetch_add(1, Ordering::Relaxed)));
+        let place = directory.join(&number.fetch_add(1, Ordering::Relaxed).to_string());
+        let seams = || (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
         let options =
             JsonFileOptions { batch_size: 1000, auto_save_interval: Duration::from_secs(10), waits: false };
         let memory: Arc<dyn Engine> =
             MemoryEngine::volatile_at(&MemoryOptions::default(), clock.clone()).expect("an empty engine");
-        let seams = (Arc::new(SystemFiles) as Arc<_>, clock);
-        let file =
-            JsonFileEngine::open(&MemoryOptions::default(), seams, &path, options).expect("no file yet");
+        let file = place.join("store.json");
+        let file = JsonFileEngine::open(&MemoryOptions::default(), seams(), &file, options);
         let shards =
-            Sharded::new([Shard::new("memory", memory), Shard::new("file", file)]).expect("two shards");
+            vec![Shard::new("memory", memory), Shard::new("file", file.expect("no file is an empty store"))];
+        let shards = Sharded::open(Some(&place), seams(), shards).expect("two shards");
         let keys = EncryptionKeys::parse(&"7".repeat(64)).expect("a key");
         let encrypted = Encrypted::new(shards, &keys, Cipher::XChaCha20Poly1305).expect("nothing is there");
         let options = CompressionOptions { threshold_bytes: 16, ..CompressionOptions::with(Method::Lz4) };
