@@ -1,6 +1,11 @@
 //! The disk engine as its users see it: it comes back, tells stores apart, and gives space back.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tresor::{
     Config, Database, ErrorKind, PutOptions,
@@ -13,7 +18,11 @@ use tresor::{
     files::SystemFiles,
     oplog::LogOptions,
 };
-use tresor_testkit::{ManualClock, TemporaryDirectory, deadline::wait_until};
+use tresor_testkit::{
+    ManualClock, TemporaryDirectory,
+    deadline::wait_until,
+    random::{Random, seed},
+};
 
 fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<DiskEngine> {
     let log = LogOptions { durability: Durability::Always, ..LogOptions::default() };
@@ -143,4 +152,59 @@ fn an_expiry_holds_after_a_restart() {
     let store = Database::open(Config::disk(&path)).expect("the store opens");
     let left = store.ttl("soon").expect("an answer").expect("it expires");
     assert!(left <= hour && left > hour / 2, "{left:?}");
+}
+
+#[test]
+fn a_flipped_bit_gives_an_error_or_the_right_value() {
+    let directory = TemporaryDirectory::new("disk");
+    let (path, seed) = (directory.join("store"), seed("a flipped bit on disk"));
+    let value = |number: u32| format!("value {number} ").repeat(20);
+    let store = Database::open(Config::disk(&path)).expect("an empty store");
+    for number in 0..200 {
+        store.put(format!("key {number}"), value(number)).expect("a put");
+    }
+    store.close().expect("it closes");
+    let mut random = Random::new(seed);
+    for _ in 0..if env::var_os("TRESOR_FULL").is_some() { 500 } else { 12 } {
+        let damaged = directory.join("damaged");
+        copy(&path, &damaged);
+        let what = flip(&damaged, &mut random);
+        if let Ok(store) = Database::open(Config::disk(&damaged)) {
+            for number in 0..200 {
+                match store.get(format!("key {number}")) {
+                    Ok(found) => {
+                        let found = found.map(|found| found.to_string());
+                        assert_eq!(found, Some(value(number)), "key {number}, {what}");
+                    }
+                    Err(error) => assert_ne!(error.kind(), ErrorKind::NotFound, "{what}"),
+                }
+            }
+        }
+        fs::remove_dir_all(&damaged).expect("the copy can go");
+    }
+}
+
+/// Flips a bit somewhere in a store's files; says where.
+fn flip(store: &Path, random: &mut Random) -> String {
+    let mut files = Vec::new();
+    list(store, &mut files);
+    files.sort();
+    let file = &files[random.below(files.len() as u64) as usize];
+    let mut bytes = fs::read(file).expect("a file of the store");
+    let at = random.below(bytes.len() as u64) as usize;
+    let bit = random.below(8);
+    bytes[at] ^= 1 << bit;
+    fs::write(file, bytes).expect("a file of the store");
+    format!("bit {bit} of byte {at} in {}", file.display())
+}
+
+fn list(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => list(&path, files),
+            false if fs::metadata(&path).expect("a file").len() > 0 => files.push(path),
+            false => {}
+        }
+    }
 }

@@ -84,6 +84,6 @@ pub(super) fn checkpoint_at_end(store: &Store) -> Result<()> {
     let writer = store.log.begin_snapshot()?;
     // Changes that are in the log by now are in the tables once their calls have let go.
     let mapping = store.settle()?;
-    store.read()?.tables.sync()?;
+    store.read()?.tables.flush()?;
     writer.finish(mapping).map(drop)
 }
