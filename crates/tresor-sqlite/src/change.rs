@@ -81,14 +81,16 @@ impl Transaction<'_> {
     pub(crate) fn adopt(&mut self, entries: &Page, above: Sequence) -> Result<Sequence> {
         let highest = entries.iter().map(|(_, entry)| entry.version).max();
         self.lift(highest.unwrap_or_default().max(above));
+        let mut put = false;
         for (key, entry) in entries.iter() {
             let head = self.head(self.address(key))?;
             if head.is_none_or(|head| head.version < entry.version) {
                 self.put(key, head, &entry)?;
+                put = true;
             }
         }
         // Whoever saw an entry absent, or another one, has to wait for this.
-        self.next_removal()
+        if put { self.next_removal() } else { Ok(self.writer.latest()) }
     }
 
     fn address<'k>(&self, key: KeyRef<'k>) -> Address<'k> {
