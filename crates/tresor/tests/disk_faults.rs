@@ -11,9 +11,10 @@
 mod memory_script;
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use memory_script::{Step, dump, plain, script};
@@ -40,16 +41,43 @@ fn open(files: &FaultyFiles, tables: &Path) -> Arc<DiskEngine> {
     DiskEngine::open(&options, seams, Path::new("/store"), log).unwrap().0
 }
 
+/// A copy of a directory at a moment: the tables remove files of theirs in the background.
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    loop {
+        let before = list(from);
+        if copy_all(from, to).is_ok() && list(from) == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
+        match entry.file_type()?.is_dir() {
+            true => copy_all(&entry.path(), &target)?,
+            false => drop(fs::copy(entry.path(), target)?),
         }
     }
+    Ok(())
+}
+
+/// Every file with its length and when it was last written.
+fn list(directory: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
+    let mut files = Vec::new();
+    let Ok(entries) = fs::read_dir(directory) else { return files };
+    for entry in entries.flatten() {
+        let Ok(about) = entry.metadata() else { continue };
+        match about.is_dir() {
+            true => files.extend(list(&entry.path())),
+            false => files.push((entry.path(), about.len(), about.modified().unwrap())),
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The script with the versions that it brings along among those that the disk engine gives, which begins

@@ -1,11 +1,10 @@
-//! Reads, pages and counts. None of them takes a key's lock: the tables show what is complete.
+//! Reads, pages and counts. Only a read of several keys as of one moment takes their locks: a change is
+//! in the tables before its writer lets go of them.
 //!
 //! A page is read from the tables as they are at one moment and holds nothing between pages. A number
 //! that was observed is never below that of the latest Clear or Swap, which change what every key means.
 
 use std::ops::Bound;
-
-use fjall::Snapshot;
 
 use super::{
     address,
@@ -33,11 +32,12 @@ pub(super) fn read(
 ) -> Result<Seen> {
     store.check_open()?;
     let whole = store.read()?;
-    let moment = (isolation == Isolation::Together && keys.len() > 1).then(|| whole.tables.snapshot());
+    let together = isolation == Isolation::Together && keys.len() > 1;
+    let _locked = together.then(|| store.lock_all(keys.iter().copied()));
     let mut sequence = store.turned();
     for (index, key) in keys.iter().enumerate() {
         let physical = whole.physical(key.database);
-        let found = find(&whole, moment.as_ref(), physical, *key)?;
+        let found = find(&whole, physical, *key)?;
         match &found {
             Some(stored) => {
                 sequence = sequence.max(stored.version);
@@ -53,7 +53,7 @@ pub(super) fn read(
 }
 
 #[inline]
-fn find(whole: &Whole, moment: Option<&Snapshot>, physical: u8, key: KeyRef<'_>) -> Result<Option<Stored>> {
+fn find(whole: &Whole, physical: u8, key: KeyRef<'_>) -> Result<Option<Stored>> {
     let encoded;
     // Most keys are their own address.
     let plain = key.member.is_empty() && !key.key.is_empty() && memchr::memchr(0, key.key).is_none();
@@ -64,10 +64,7 @@ fn find(whole: &Whole, moment: Option<&Snapshot>, physical: u8, key: KeyRef<'_>)
             &encoded
         }
     };
-    match moment {
-        None => whole.get(physical, address),
-        Some(moment) => whole.tables.get_at(moment, physical, address),
-    }
+    whole.get(physical, address)
 }
 
 /// One page of a scan.

@@ -136,12 +136,15 @@ impl Store {
             return Ok((Hold::Alone(self.write()?), Locked::new()));
         }
         let whole = self.hold_with_tables(changes.iter().filter_map(Change::key))?;
-        let mut stripes: SmallVec<[usize; 4]> =
-            changes.iter().filter_map(Change::key).map(|key| self.stripe(key.key)).collect();
+        Ok((Hold::Shared(whole), self.lock_all(changes.iter().filter_map(Change::key))))
+    }
+
+    /// Locks the stripes of several keys, in ascending order: no writer is in the middle of any of them.
+    pub(super) fn lock_all<'k>(&self, keys: impl Iterator<Item = KeyRef<'k>>) -> Locked<'_> {
+        let mut stripes: SmallVec<[usize; 4]> = keys.map(|key| self.stripe(key.key)).collect();
         stripes.sort_unstable();
         stripes.dedup();
-        let locked = stripes.into_iter().map(|stripe| self.stripes[stripe].lock.lock()).collect();
-        Ok((Hold::Shared(whole), locked))
+        stripes.into_iter().map(|stripe| self.stripes[stripe].lock.lock()).collect()
     }
 
     /// Holds the whole with others, with the tables of these keys' databases made.

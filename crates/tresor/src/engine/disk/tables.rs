@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 use super::{DiskOptions, failure::failed, stored::Stored};
 use crate::{
@@ -154,18 +154,6 @@ impl Tables {
     pub(super) fn get(&self, physical: u8, address: &[u8]) -> Result<Option<Stored>> {
         let Some(table) = self.entries(physical) else { return Ok(None) };
         let found = table.get(address).map_err(|error| self.failed("read from", error))?;
-        found.map(|bytes| Stored::decode(Bytes::from(bytes))).transpose()
-    }
-
-    /// The tables as they are at this moment.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.database.snapshot()
-    }
-
-    /// An entry as it was at a moment.
-    pub(super) fn get_at(&self, moment: &Snapshot, physical: u8, address: &[u8]) -> Result<Option<Stored>> {
-        let Some(table) = self.entries(physical) else { return Ok(None) };
-        let found = moment.get(table, address).map_err(|error| self.failed("read from", error))?;
         found.map(|bytes| Stored::decode(Bytes::from(bytes))).transpose()
     }
 
