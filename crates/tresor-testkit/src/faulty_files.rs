@@ -47,6 +47,18 @@ pub struct FaultyFiles {
     disk: Arc<Mutex<Disk>>,
 }
 
+/// Lets `fail_at` try every disk call: it fails the n-th, checks what came of it, and answers whether there
+/// was such a call. A script that makes no more than a hundred shows little.
+pub fn fail_everywhere(
+    kind: io::ErrorKind,
+    lasts: Lasts,
+    fail_at: impl Fn(u64, io::ErrorKind, Lasts) -> bool,
+) {
+    let calls = (1..).take_while(|&call| fail_at(call, kind, lasts)).count();
+    println!("{kind:?} {lasts:?}: {calls} calls");
+    assert!(calls > 100, "the script makes only {calls} calls");
+}
+
 #[derive(Clone, Default)]
 struct Disk {
     names: BTreeMap<PathBuf, usize>,
