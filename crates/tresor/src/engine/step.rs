@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    engine::{Change, Edited, EntryRef, Eventual, Expires, Guard, KeyRef, Kind},
+    engine::{Change, Edited, EntryRef, Eventual, Expires, Guard, KeyRef, Kind, ValueRef},
     error::{Error, ErrorKind, Result},
     oplog::{Logged, Refused},
 };
@@ -93,6 +93,21 @@ impl<'a> Step<'a> {
                 expires_at_ms: *expires_at_ms,
             }),
             (Self::Delete, _) | (_, None) => None,
+        }
+    }
+
+    /// The entry that a step which says it whole leads to, for planning what comes on top of it; none if
+    /// that has expired already.
+    pub(in crate::engine) fn entry(&self, now_ms: u64) -> Option<EntryRef<'_>> {
+        match self {
+            Self::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
+            Self::Put { value, kind, expires_at_ms } => Some(EntryRef {
+                value: ValueRef::Inline(value),
+                kind: *kind,
+                version: 0,
+                expires_at_ms: *expires_at_ms,
+            }),
+            Self::Patch { .. } | Self::Expire(_) | Self::Delete => None,
         }
     }
 

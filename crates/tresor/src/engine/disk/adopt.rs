@@ -2,7 +2,7 @@
 
 use super::{address, store::Store, stored, write::eventually};
 use crate::{
-    engine::{Change, EntryRef, Eventual, Guard, KeyRef, Kind, Page, Sequence},
+    engine::{EntryRef, Eventual, KeyRef, Kind, Page, Sequence},
     oplog::{Logged, Refused},
 };
 
@@ -27,8 +27,7 @@ pub(super) fn adopt<'a>(
 
 /// Puts one entry; its change's number, or 0 if what is there stays.
 fn adopt_one(store: &Store, key: KeyRef<'_>, entry: &EntryRef<'_>, now_ms: u64) -> Result<Sequence, Refused> {
-    let probe = [Change::Check { key, guard: Guard::None }];
-    let (hold, _locked) = store.hold(&probe).map_err(Refused::Failed)?;
+    let (hold, _locked) = store.hold_key(key).map_err(Refused::Failed)?;
     let whole = hold.whole();
     let physical = whole.physical(key.database);
     let address = address::encode(key).map_err(Refused::Failed)?;

@@ -4,7 +4,11 @@
 //! does again what the log has behind it. Expired entries are found by the table of expiries; a row
 //! there may be out of date, so the entry itself decides.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use super::{
     address,
@@ -17,6 +21,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     oplog::Refused,
 };
+
+/// Between two looks at whether the tables are written out.
+const WRITING_OUT: Duration = Duration::from_millis(2);
 
 /// Rows of the table of expiries that are looked at together.
 const TOGETHER: usize = 256;
@@ -69,21 +76,19 @@ fn remove(store: &Store, due: Due, now_ms: u64) -> Result<(), Refused> {
 }
 
 /// Makes the tables durable through everything that is in the log now, so that a start need not do it
-/// again and the log's older part can go.
+/// again and the log's older part can go. Gives up once the flag is set. The tables are held only for
+/// moments, so that a Clear, and whoever comes after it, need not wait until all is written out.
 pub(super) fn checkpoint(store: &Store, stop: &AtomicBool) -> Result<()> {
-    store.check_open()?;
-    checkpoint_at_end(store)?;
-    if stop.load(Ordering::Acquire) {
-        tracing::debug!("a checkpoint was taken while the store is closing");
-    }
-    Ok(())
-}
-
-/// The same when no more calls are let in.
-pub(super) fn checkpoint_at_end(store: &Store) -> Result<()> {
     let writer = store.log.begin_snapshot()?;
     // Changes that are in the log by now are in the tables once their calls have let go.
     let mapping = store.settle()?;
-    store.read()?.tables.flush()?;
+    store.read()?.tables.write_out()?;
+    while store.read()?.tables.is_writing_out()? {
+        if stop.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Unavailable, "the store is closing"));
+        }
+        thread::park_timeout(WRITING_OUT);
+    }
+    store.read()?.tables.sync()?;
     writer.finish(mapping).map(drop)
 }

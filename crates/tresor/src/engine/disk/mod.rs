@@ -87,6 +87,7 @@ pub struct DiskEngine {
     store: Arc<Store>,
     cursors: Cursors,
     background: Background,
+    closed: AtomicBool,
 }
 
 impl DiskEngine {
@@ -127,24 +128,30 @@ impl DiskEngine {
             )),
         };
         let background = Background::start(chores, clock, schedule)?;
-        Ok((Arc::new(Self { store, cursors: Cursors::default(), background }), recovery))
+        Ok((
+            Arc::new(Self { store, cursors: Cursors::default(), background, closed: AtomicBool::new(false) }),
+            recovery,
+        ))
     }
 
     fn close_now(&self) -> Result<()> {
-        if !self.store.stop() {
+        if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let poison = self.store.check_open();
+        self.store.stop();
         self.background.stop();
         let status = self.store.log.status();
         // The log has everything already: without a checkpoint the next start takes longer, no more.
         if status.latest > status.last_snapshot
             && status.poison.is_none()
-            && let Err(error) = chores::checkpoint_at_end(&self.store)
+            && poison.is_ok()
+            && let Err(error) = chores::checkpoint(&self.store, &AtomicBool::new(false))
         {
             tracing::warn!(%error, "no checkpoint was taken at the end; the log has every change");
         }
         self.store.release();
-        self.store.log.close()
+        poison.and(self.store.log.close())
     }
 }
 

@@ -5,9 +5,12 @@
 //! calls share. A change that is in the log and cannot get into the tables poisons the store: its next
 //! start finds it in the log.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{
@@ -139,6 +142,12 @@ impl Store {
         Ok((Hold::Shared(whole), self.lock_all(changes.iter().filter_map(Change::key))))
     }
 
+    /// Holds what one key needs.
+    pub(super) fn hold_key(&self, key: KeyRef<'_>) -> Result<(Hold<'_>, MutexGuard<'_, ()>)> {
+        let whole = self.hold_with_tables(iter::once(key))?;
+        Ok((Hold::Shared(whole), self.lock(key.key)))
+    }
+
     /// Locks the stripes of several keys, in ascending order: no writer is in the middle of any of them.
     pub(super) fn lock_all<'k>(&self, keys: impl Iterator<Item = KeyRef<'k>>) -> Locked<'_> {
         let mut stripes: SmallVec<[usize; 4]> = keys.map(|key| self.stripe(key.key)).collect();
@@ -238,8 +247,8 @@ impl Store {
         }
     }
 
-    /// Makes later calls fail. False when that was done already.
-    pub(super) fn stop(&self) -> bool {
-        !self.stopped.swap(true, Ordering::AcqRel)
+    /// Makes later calls fail.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
     }
 }

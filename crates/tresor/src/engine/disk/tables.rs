@@ -5,11 +5,7 @@
 //! time however much is in it; the number of each database's table is a fact. Tables are made when
 //! something is first written to them.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -28,9 +24,6 @@ const DUE_BYTES: usize = 9;
 
 /// Journals on disk that are not yet in tables, in bytes.
 const JOURNAL_BYTES: u64 = 256 << 20;
-
-/// Between two looks at whether everything is written out.
-const WRITING_OUT: Duration = Duration::from_millis(2);
 
 /// All tables of a store.
 pub(super) struct Tables {
@@ -173,20 +166,24 @@ impl Tables {
         .collect()
     }
 
-    /// Writes out what is only in memory and in journals. A journal that is damaged in its middle is taken
-    /// for one that ends there (fjall issue 311); what a checkpoint vouches for must not rest on one.
-    pub(super) fn flush(&self) -> Result<()> {
-        let wrong = |error| self.failed("write out", error);
-        let tables = || self.entries.iter().flatten().chain([&self.expiries, &self.facts]);
-        for table in tables() {
-            table.rotate_memtable().map_err(wrong)?;
-        }
-        while tables().any(|table| table.sealed_memtable_count() > 0) {
-            // Fails once writing out has failed, and then nothing would ever be written out.
-            self.database.persist(PersistMode::Buffer).map_err(wrong)?;
-            thread::park_timeout(WRITING_OUT);
-        }
-        self.sync()
+    fn all(&self) -> impl Iterator<Item = &Keyspace> {
+        self.entries.iter().flatten().chain([&self.expiries, &self.facts])
+    }
+
+    /// Begins to write out what is only in memory and in journals. A journal that is damaged in its middle
+    /// is taken for one that ends there (fjall issue 311); what a checkpoint vouches for must not rest on
+    /// one.
+    pub(super) fn write_out(&self) -> Result<()> {
+        self.all().try_for_each(|table| {
+            table.rotate_memtable().map(drop).map_err(|error| self.failed("write out", error))
+        })
+    }
+
+    /// Whether that is still going on.
+    pub(super) fn is_writing_out(&self) -> Result<bool> {
+        // Fails once writing out has failed, and then nothing would ever be written out.
+        self.database.persist(PersistMode::Buffer).map_err(|error| self.failed("write out", error))?;
+        Ok(self.all().any(|table| table.sealed_memtable_count() > 0))
     }
 
     /// Makes everything that was written so far durable.

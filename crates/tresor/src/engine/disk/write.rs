@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Batch, Change, Edit, Effect, EntryRef, Eventual, Expires, Guard, KeyRef, Kind, Outcome,
-        Sequence, ValueRef, Version,
+        Applied, Batch, Change, Edit, Effect, Eventual, Expires, Guard, KeyRef, Kind, Outcome, Sequence,
+        Version,
         step::{Step, holds, retry},
     },
     error::Result,
@@ -79,8 +79,7 @@ pub(super) fn try_write(store: &Store, batch: Batch<'_>, now_ms: u64) -> Result<
 fn try_update(store: &Store, key: KeyRef<'_>, now_ms: u64, edit: &mut Edit<'_>) -> Result<Outcome, Refused> {
     let failed = Refused::Failed;
     store.check_open().map_err(failed)?;
-    let probe = [Change::Check { key, guard: Guard::None }];
-    let (mut hold, _locked) = store.hold(&probe).map_err(failed)?;
+    let (mut hold, _locked) = store.hold_key(key).map_err(failed)?;
     let mut plan = Plan::new(hold.whole(), now_ms, false);
     let (met, _) = plan.meet(store, key).map_err(failed)?;
     let entry = met.as_ref().map(Stored::entry);
@@ -274,7 +273,7 @@ impl<'p, 'a> Plan<'p, 'a> {
             }
             _ => (Step::Delete, None),
         };
-        let entry = as_entry(&result, self.now_ms);
+        let entry = result.entry(self.now_ms);
         let step = Step::of_change(change, entry.as_ref())?;
         let step = step.map(|step| step.result(entry.as_ref()).unwrap_or(step));
         let stored = entry.map(|entry| Stored {
@@ -335,20 +334,6 @@ fn blind_step<'a>(change: &Change<'a>) -> Result<Option<Step<'a>>> {
     match change {
         Change::Delete { .. } => Ok(Some(Step::Delete)),
         change => Step::of_change(change, None),
-    }
-}
-
-/// The entry that a step which says it whole leads to; none if that has expired already.
-fn as_entry<'s>(step: &'s Step<'_>, now_ms: u64) -> Option<EntryRef<'s>> {
-    match step {
-        Step::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
-        Step::Put { value, kind, expires_at_ms } => Some(EntryRef {
-            value: ValueRef::Inline(value),
-            kind: *kind,
-            version: 0,
-            expires_at_ms: *expires_at_ms,
-        }),
-        Step::Patch { .. } | Step::Expire(_) | Step::Delete => None,
     }
 }
 

@@ -17,8 +17,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Change, DATABASES, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, ValueRef,
-        Version,
+        Applied, Change, DATABASES, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, Version,
         step::{Step, holds, retry},
     },
     error::{Error, Result},
@@ -331,7 +330,7 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
             _ => None,
         });
         let entry = match earlier {
-            Some(_) => result.as_ref().and_then(|step| as_entry(step, self.now_ms)),
+            Some(_) => result.as_ref().and_then(|step| step.entry(self.now_ms)),
             None => stored,
         };
         let effect = Effect { existed: entry.is_some(), version: entry.map_or(0, |entry| entry.version) };
@@ -348,20 +347,6 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
         self.latest.insert(key, self.planned.len());
         self.planned.push(Planned::One(address, step));
         Ok(effect)
-    }
-}
-
-/// The entry that a put leads to, for planning what comes on top of it; none if that has expired already.
-fn as_entry<'s>(step: &'s Step<'_>, now_ms: u64) -> Option<EntryRef<'s>> {
-    match step {
-        Step::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
-        Step::Put { value, kind, expires_at_ms } => Some(EntryRef {
-            value: ValueRef::Inline(value),
-            kind: *kind,
-            version: 0,
-            expires_at_ms: *expires_at_ms,
-        }),
-        Step::Patch { .. } | Step::Expire(_) | Step::Delete => None,
     }
 }
 
