@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Shards that one run of a program can have had.
-pub(super) const MAX_MEMBERS: usize = 256;
+pub(super) const MAX_MEMBERS: usize = 255;
 
 /// The state behind the layer.
 pub(super) struct Core {

@@ -18,7 +18,7 @@ use crate::{
 /// Answers when every shard has kept its promise for what it has up to a number.
 pub(super) fn durable(core: &Core, upto: Sequence) -> Eventual<'_, ()> {
     let mut later = Vec::new();
-    for (_, member) in core.members() {
+    for (_, member) in core.members().filter(|(_, member)| member.lasts) {
         match member.engine.durable(upto) {
             Eventual::Now(Ok(())) => {}
             Eventual::Now(Err(error)) => return Eventual::Now(Err(member.named(error))),

@@ -84,6 +84,8 @@ pub(super) fn check_weight(name: &str, weight: u32) -> Result<()> {
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) engine: Arc<dyn Engine>,
+    /// It outlives the process: what it says has to be waited for.
+    pub(super) lasts: bool,
     state: AtomicU8,
 }
 
@@ -95,7 +97,8 @@ const POISONED: u8 = 2;
 
 impl Member {
     pub(super) fn new(shard: Shard) -> Self {
-        Self { name: shard.name, engine: shard.engine, state: AtomicU8::new(WHOLE) }
+        let lasts = shard.engine.capabilities().durable;
+        Self { name: shard.name, engine: shard.engine, lasts, state: AtomicU8::new(WHOLE) }
     }
 
     /// Sets it apart, or takes it back.

@@ -229,9 +229,11 @@ fn finish(core: &Core) -> Result<()> {
 /// Where a step ends that begins here: behind so many keys of the shard that has most.
 fn end_of_step(core: &Core, routes: &Routes, done: &Place) -> Result<Place> {
     let mut end = Place::End;
+    // The time is that of now, so that a memory engine does not take its index by key for long unused.
+    let now_ms = core.clock.now_ms();
     for (_, member) in core.asked(routes) {
         for database in 0..DATABASES {
-            let page = keys(member, database, (done, &Place::End), STEP_KEYS)?;
+            let page = keys((member, database), (done, &Place::End), STEP_KEYS, now_ms)?;
             if page.next.is_some()
                 && let Some((last, _)) = page.iter().next_back()
             {
@@ -243,7 +245,12 @@ fn end_of_step(core: &Core, routes: &Routes, done: &Place) -> Result<Place> {
 }
 
 /// A page of a shard's keys between two places.
-fn keys(member: &Member, database: u8, between: (&Place, &Place), limit: usize) -> Result<Page> {
+fn keys(
+    (member, database): (&Member, u8),
+    between: (&Place, &Place),
+    limit: usize,
+    now_ms: u64,
+) -> Result<Page> {
     let lower = match between.0 {
         Place::Start => Bound::Unbounded,
         Place::Behind(key) => Bound::Excluded(key.as_slice()),
@@ -255,7 +262,7 @@ fn keys(member: &Member, database: u8, between: (&Place, &Place), limit: usize) 
         Place::End => Bound::Unbounded,
     };
     let scan = Scan { lower, upper, ..Scan::all(database, Order::Ascending, Content::Keys, limit) };
-    block_on(start(member.engine.scan(&scan, EVER))).map_err(|error| member.named(error))
+    block_on(start(member.engine.scan(&scan, now_ms))).map_err(|error| member.named(error))
 }
 
 /// All of a shard's keys between two places, and its latest number.
@@ -267,7 +274,7 @@ fn keys_between(
     let mut addresses: Vec<Address> = Vec::new();
     let (mut from, mut latest) = (from.clone(), 0);
     loop {
-        let page = keys(member, database, (&from, to), STEP_KEYS)?;
+        let page = keys((member, database), (&from, to), STEP_KEYS, EVER)?;
         latest = latest.max(page.sequence);
         addresses.extend(page.iter().map(|(key, _)| Address::of(key)));
         let Some(last) = addresses.last().filter(|_| page.next.is_some()) else {

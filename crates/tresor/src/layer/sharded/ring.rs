@@ -49,11 +49,13 @@ pub struct Placed<'a> {
 pub struct Ring {
     positions: Vec<u64>,
     owners: Vec<u8>,
-    /// For each value of a hash's upper bits the first point that can be its own: looking up takes a step
-    /// or two however many points there are.
-    starts: Vec<u32>,
+    /// For each value of a hash's upper bits the owner, where all such hashes have the same: most do.
+    sure: Vec<u8>,
     shift: u32,
 }
+
+/// Part of the ring begins with some of these upper bits: its points have to be looked at.
+const UNSURE: u8 = u8::MAX;
 
 impl Ring {
     /// The ring of these shards, of which one at least has a weight above 0.
@@ -65,23 +67,37 @@ impl Ring {
         }
         // By name where two points fall together, so that the order of shards never matters.
         points.sort_unstable();
-        let bits = points.len().next_power_of_two().trailing_zeros().max(1);
+        // Four times as many as points, so that four of five hold none.
+        let bits = (points.len() * 4).next_power_of_two().trailing_zeros();
         let shift = u64::BITS - bits;
-        let positions: Vec<u64> = points.iter().map(|point| point.0).collect();
-        let start = |bucket: u64| positions.partition_point(|position| position >> shift < bucket) as u32;
-        let starts = (0..1_u64 << bits).map(start).collect();
-        Self { owners: points.iter().map(|point| point.2).collect(), positions, starts, shift }
+        let positions = points.iter().map(|point| point.0).collect();
+        let owners = points.iter().map(|point| point.2).collect();
+        let mut ring = Self { positions, owners, sure: Vec::new(), shift };
+        let sure = |bits: u64| {
+            let first = bits << shift;
+            let (owner, point) = ring.look(first);
+            let last = first | ((1 << shift) - 1);
+            if point <= last && point >= first { UNSURE } else { owner }
+        };
+        ring.sure = (0..1_u64 << bits).map(sure).collect();
+        ring
     }
 
     /// The number of the shard that a hash belongs to.
     #[inline]
     pub fn owner(&self, hash: u64) -> u8 {
-        let mut at = self.starts[(hash >> self.shift) as usize] as usize;
-        while at < self.positions.len() && self.positions[at] < hash {
-            at += 1;
+        match self.sure[(hash >> self.shift) as usize] {
+            UNSURE => self.look(hash).0,
+            owner => owner,
         }
+    }
+
+    /// The owner of a hash and the place of the point that makes it so.
+    fn look(&self, hash: u64) -> (u8, u64) {
+        let at = self.positions.partition_point(|position| *position < hash);
         // Behind the last point the ring begins again.
-        self.owners[if at == self.owners.len() { 0 } else { at }]
+        let at = if at == self.owners.len() { 0 } else { at };
+        (self.owners[at], self.positions[at])
     }
 
     /// The parts of all hashes, by the shard that has them here and the one that has them there.

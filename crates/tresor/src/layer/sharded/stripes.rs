@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use crate::transaction::{AllGates, Gates};
 
-/// Stripes: enough that two keys rarely meet, few enough to lie in the processor's nearest cache.
-const STRIPES: usize = 256;
+/// Stripes: enough that two batches rarely meet, few enough to lie in the processor's nearest cache.
+const STRIPES: usize = 64;
 
 /// A lock for each part of the keys.
 pub(super) struct Stripes(Box<[Gates]>);
