@@ -5,10 +5,11 @@
 //! nobody on the way by older routes.
 
 use std::{
+    cell::RefCell,
     future::{Future, poll_fn},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -38,8 +39,12 @@ pub(super) const MAX_MEMBERS: usize = 255;
 
 /// The state behind the layer.
 pub(super) struct Core {
+    /// No other layer of this process has it.
+    number: u64,
     members: Box<[OnceLock<Member>]>,
     pub(super) routes: ArcSwap<Routes>,
+    /// That of the routes.
+    version: AtomicU64,
     /// Held by whoever makes new routes from those that are.
     changing: Mutex<()>,
     /// Woken when there are new routes.
@@ -60,12 +65,23 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
 }
 
+thread_local! {
+    /// The routes that this thread used last, and of which layer: asking whether they are still right costs
+    /// one load, where sharing them between threads costs two atomic operations.
+    static LAST: RefCell<(u64, Option<Arc<Routes>>)> = const { RefCell::new((0, None)) };
+}
+
+/// The number of the next layer of this process.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
 /// A key whose stripe is held, and who has it.
 pub(super) type Way<'a> = (Shared<'a>, &'a Member);
 
 impl Core {
     pub(super) fn new(routes: Routes, laid: Laid, intents: Option<Intents>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            version: AtomicU64::new(routes.version),
             members: (0..MAX_MEMBERS).map(|_| OnceLock::new()).collect(),
             routes: ArcSwap::from_pointee(routes),
             changing: Mutex::default(),
@@ -149,7 +165,9 @@ impl Core {
             let mut routes = Routes::clone(&self.routes.load());
             change(&mut routes);
             routes.version += 1;
+            let version = routes.version;
             self.routes.store(Arc::new(routes));
+            self.version.store(version, Ordering::Release);
         }
         std::mem::take(&mut *self.waiting.lock()).into_iter().for_each(Waker::wake);
     }
@@ -172,13 +190,29 @@ impl Core {
     pub(super) fn enter(&self, key: KeyRef<'_>, writes: bool) -> Option<Way<'_>> {
         let hash = hash_of_key(key.key);
         let shared = self.stripes.try_shared(hash)?;
-        let routes = self.routes.load();
-        let route = routes.route(key.key, hash);
-        if (writes && route.copying) || !routes.is_plain() {
-            return None;
-        }
-        let member = self.member(route.owner);
+        // Whoever changes the routes passes every stripe before it counts on it.
+        let owner = self.with_routes(|routes| {
+            let route = routes.route(key.key, hash);
+            (!(writes && route.copying) && routes.is_plain()).then_some(route.owner)
+        })?;
+        let member = self.member(owner);
         member.check().is_ok().then_some((shared, member))
+    }
+
+    /// Looks at the routes as they are.
+    #[inline]
+    fn with_routes<T>(&self, look: impl Fn(&Routes) -> T) -> T {
+        let version = self.version.load(Ordering::Acquire);
+        let known = LAST.with_borrow(|(number, routes)| match routes {
+            Some(routes) if *number == self.number && routes.version == version => Some(look(routes)),
+            _ => None,
+        });
+        known.unwrap_or_else(|| {
+            let routes = self.routes.load_full();
+            let answer = look(&routes);
+            LAST.set((self.number, Some(routes)));
+            answer
+        })
     }
 
     /// The same for the keys of several changes, if one shard has them all.

@@ -86,7 +86,7 @@ async fn read_several<'a>(
         for (key, hash) in keys.iter().zip(&hashes) {
             let owner = routes.route(key.key, *hash).owner;
             let at = groups.iter().position(|group| group.0 == owner).unwrap_or_else(|| {
-                groups.push((owner, Vec::new()));
+                groups.push((owner, Vec::with_capacity(keys.len())));
                 groups.len() - 1
             });
             groups[at].1.push(routes.physical(*key));

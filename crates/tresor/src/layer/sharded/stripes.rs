@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 
 use crate::transaction::{AllGates, Gates};
 
-/// Stripes: enough that two batches rarely meet, few enough to lie in the processor's nearest cache.
+/// Stripes: enough that two batches rarely meet, few enough to lie in the processor's nearest cache
+/// and to be bits of one word.
 const STRIPES: usize = 64;
 
 /// A lock for each part of the keys.
@@ -49,8 +50,8 @@ impl Stripes {
 
     /// The stripes of these hashes, shared, unless somebody has one alone.
     pub(super) fn try_all_shared(&self, hashes: &[u64]) -> Option<SmallVec<[Shared<'_>; 16]>> {
-        // A stripe is entered as often as it is named: nobody can come between, because nothing waits.
-        hashes.iter().map(|hash| self.try_shared(*hash)).collect()
+        let enter = |at: usize| self.0[at].try_enter(0).then(|| Shared(&self.0[at]));
+        places(hashes).map(enter).collect()
     }
 
     /// The stripes of these hashes, shared.
@@ -69,7 +70,7 @@ impl Stripes {
 
     /// The stripes of these hashes, alone.
     pub(super) async fn exclusive(&self, hashes: &[u64]) -> Held<'_> {
-        self.alone(places(hashes).into_iter()).await
+        self.alone(places(hashes)).await
     }
 
     /// All stripes, alone.
@@ -94,9 +95,11 @@ impl Stripes {
 }
 
 /// The stripes of these hashes, ascending, each once.
-fn places(hashes: &[u64]) -> SmallVec<[usize; 16]> {
-    let mut places: SmallVec<[usize; 16]> = hashes.iter().map(|hash| *hash as usize % STRIPES).collect();
-    places.sort_unstable();
-    places.dedup();
-    places
+fn places(hashes: &[u64]) -> impl Iterator<Item = usize> + use<> {
+    let mut left = hashes.iter().fold(0_u64, |set, hash| set | 1 << (*hash as usize % STRIPES));
+    std::iter::from_fn(move || {
+        let place = (left != 0).then(|| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(place)
+    })
 }
