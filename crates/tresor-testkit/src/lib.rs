@@ -3,7 +3,8 @@
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
 //! [`LaterEngine`] makes any of them answer later, [`HeldEngine`] when the test says so. Time is a [`ManualClock`], randomness comes from a
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
-//! What clients saw of any store is judged by [`linearizability`].
+//! What clients saw of any store is judged by [`linearizability`]; what an engine costs beside the store
+//! beneath it is measured by [`own_cost`].
 
 pub mod cassandra;
 pub mod conformance;
@@ -16,6 +17,7 @@ mod later_engine;
 pub mod linearizability;
 mod manual_clock;
 mod model_engine;
+pub mod own_cost;
 mod owned_entry;
 pub mod programs;
 pub mod random;
