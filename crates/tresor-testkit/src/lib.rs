@@ -9,6 +9,7 @@
 pub mod cassandra;
 pub mod conformance;
 pub mod deadline;
+pub mod documents;
 mod failing_engine;
 pub mod faulty_files;
 mod held_engine;

@@ -14,6 +14,10 @@ use tresor::{
     },
     layer::{Cipher, Compressed, CompressionOptions, Encrypted, EncryptionKeys, Method},
 };
+use tresor_testkit::{
+    documents,
+    own_cost::{median, next},
+};
 
 const CALLS: usize = 20_000;
 
@@ -48,7 +52,7 @@ fn processor_ns() -> u64 {
 /// The memory engine alone, and under each layer.
 pub(crate) fn measure(values: usize, rounds: usize) -> Result<Vec<Row>> {
     let mut random = 0x9e37_79b9_7f4a_7c15;
-    let documents: Vec<String> = (0..values).map(|_| document(&mut random)).collect();
+    let documents: Vec<String> = (0..values).map(|_| documents::order(&mut random)).collect();
     let mut rows = rows()?;
     for row in &mut rows {
         for (number, document) in documents.iter().enumerate() {
@@ -130,69 +134,6 @@ fn kept(below: &dyn Engine) -> Result<usize> {
             None => return Ok(bytes),
         }
     }
-}
-
-/// An order as a shop keeps it: field names that repeat, numbers and identifiers that do not.
-fn document(random: &mut u64) -> String {
-    const NAMES: [&str; 12] = [
-        "Alice", "Robert", "Caroline", "David", "Erin", "Frank", "Grace", "Heidi", "Ivan", "Judith",
-        "Mallory", "Olivia",
-    ];
-    const THINGS: [&str; 12] = [
-        "keyboard",
-        "monitor",
-        "cable",
-        "notebook",
-        "lamp",
-        "chair",
-        "desk",
-        "mouse",
-        "printer",
-        "headphones",
-        "backpack",
-        "tripod",
-    ];
-    let mut below = |end: u64| next(random) % end;
-    let items = (0..7).map(|_| {
-        let (name, quantity, price) = (THINGS[below(12) as usize], 1 + below(9), below(50_000));
-        format!(
-            r#"{{"sku":"{:06}","name":"{name}","quantity":{quantity},"unit_price":{}.{:02},"discount":null}}"#,
-            below(1_000_000),
-            price / 100,
-            price % 100
-        )
-    });
-    let items: Vec<String> = items.collect();
-    let (first, last) = (NAMES[below(12) as usize], NAMES[below(12) as usize]);
-    format!(
-        r#"{{"id":"{:012x}","created_at":"2026-{:02}-{:02}T{:02}:{:02}:{:02}Z","status":"shipped","customer":{{"id":{},"first_name":"{first}","last_name":"{last}","email":"{}.{}@example.com","phone":"+44 20 {:07}"}},"shipping_address":{{"street":"{} High Street","city":"London","postcode":"{:05}","country":"GB"}},"items":[{}],"currency":"EUR","paid":true}}"#,
-        below(1 << 48),
-        1 + below(12),
-        1 + below(28),
-        below(24),
-        below(60),
-        below(60),
-        below(1_000_000),
-        first.to_lowercase(),
-        last.to_lowercase(),
-        below(10_000_000),
-        1 + below(200),
-        below(100_000),
-        items.join(",")
-    )
-}
-
-/// Xorshift64 (Marsaglia 2003): the documents only have to be the same for all.
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 #[allow(dead_code)] // The tests call `measure`.

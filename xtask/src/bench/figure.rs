@@ -23,6 +23,8 @@ pub(super) enum Bar {
     AtMost(f64),
     /// Ours is at least this.
     AtLeast(f64),
+    /// Ours lies between these.
+    Between(f64, f64),
 }
 
 /// One line of the table.
@@ -72,6 +74,11 @@ impl Figure {
         self
     }
 
+    /// The row that it is of.
+    pub(super) fn row(&self) -> &str {
+        self.row
+    }
+
     fn ratio(&self) -> Option<f64> {
         let theirs = median(&self.peer.as_ref()?.1);
         (theirs > 0.0).then(|| median(&self.ours) / theirs)
@@ -84,6 +91,7 @@ impl Figure {
             Bar::RatioAtLeast(bar) => self.ratio().map(|ratio| ratio >= bar),
             Bar::AtMost(bar) => Some(median(&self.ours) <= bar),
             Bar::AtLeast(bar) => Some(median(&self.ours) >= bar),
+            Bar::Between(low, high) => Some((low..=high).contains(&median(&self.ours))),
         }
     }
 
@@ -95,6 +103,9 @@ impl Figure {
             Some(Bar::RatioAtLeast(bar)) => format!("ratio ≥ {bar:.2}"),
             Some(Bar::AtMost(bar)) => format!("≤ {}", amount(bar, self.unit)),
             Some(Bar::AtLeast(bar)) => format!("≥ {}", amount(bar, self.unit)),
+            Some(Bar::Between(low, high)) => {
+                format!("{} to {}", amount(low, self.unit), amount(high, self.unit))
+            }
         };
         let verdict = match self.meets() {
             None => "",

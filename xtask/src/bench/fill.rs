@@ -49,6 +49,26 @@ pub(super) fn fill(port: u16, numbers: Range<u64>, expiry: Expiry) -> Outcome {
     })
 }
 
+/// Sets every key of a range, each to a value of its own.
+pub(super) fn fill_with(port: u16, numbers: Range<u64>, value: impl FnMut() -> Vec<u8> + 'static) -> Outcome {
+    let (mut numbers, mut value) = (numbers, value);
+    each(port, move |request| {
+        let Some(number) = numbers.next() else { return false };
+        resp::append(request, &[b"SET", key(number).as_bytes(), &value()]);
+        true
+    })
+}
+
+/// Gets every key of a range.
+pub(super) fn read_all(port: u16, numbers: Range<u64>) -> Outcome {
+    let mut numbers = numbers;
+    each(port, move |request| {
+        let Some(number) = numbers.next() else { return false };
+        resp::append(request, &[b"GET", key(number).as_bytes()]);
+        true
+    })
+}
+
 /// Deletes every key of a range.
 pub(super) fn delete(port: u16, numbers: Range<u64>) -> Outcome {
     let mut numbers = numbers;

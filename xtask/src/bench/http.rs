@@ -1,6 +1,6 @@
 //! The client side of HTTP/1.1, as far as a load generator needs it: requests, and where answers end.
 //!
-//! Only answers of a known length are understood; anything but 200 and 201 is an error, so that nobody
+//! Only answers of a known length are understood; anything but 200, 201 and 202 is an error, so that nobody
 //! measures how fast a server refuses.
 
 use memchr::memmem;
@@ -26,7 +26,7 @@ pub(super) fn answer_length(input: &[u8]) -> Outcome<Option<usize>> {
     let head = std::str::from_utf8(&input[..end]).map_err(|_| "a head that is not text".to_owned())?;
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
-    if !(status.contains(" 200") || status.contains(" 201")) {
+    if !["200", "201", "202"].iter().any(|code| status.split(' ').nth(1) == Some(code)) {
         return Err(format!("the server answered {status}"));
     }
     let body = lines

@@ -5,11 +5,9 @@
 //! lanes are closed loops and spins while one has a timetable, since it has a core to itself.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -46,6 +44,9 @@ pub(super) enum Pace {
 /// Appends the next request; false when there is none any more.
 pub(super) type Requests = Box<dyn FnMut(&mut Vec<u8>) -> bool>;
 
+/// Looks at the bytes of a reply.
+pub(super) type Heed = Box<dyn FnMut(&[u8]) -> Outcome>;
+
 /// One connection and what it sends.
 pub(super) struct Lane {
     stream: TcpStream,
@@ -60,8 +61,8 @@ pub(super) struct Lane {
     sent_ns: VecDeque<u64>,
     due_ns: u64,
     exhausted: bool,
-    /// Where the latest reply is to be found, if anyone wants it.
-    kept: Option<Rc<RefCell<Vec<u8>>>>,
+    /// Who looks at each reply, if anyone does.
+    heeding: Option<Heed>,
 }
 
 enum Framing {
@@ -111,7 +112,7 @@ impl Lane {
             sent_ns: VecDeque::new(),
             due_ns: 0,
             exhausted: false,
-            kept: None,
+            heeding: None,
         })
     }
 
@@ -121,9 +122,9 @@ impl Lane {
         self
     }
 
-    /// Keeps the latest reply.
-    pub(super) fn keeping(mut self, kept: Rc<RefCell<Vec<u8>>>) -> Self {
-        self.kept = Some(kept);
+    /// Shows each reply to somebody.
+    pub(super) fn heeding(mut self, heed: Heed) -> Self {
+        self.heeding = Some(heed);
         self
     }
 
@@ -183,8 +184,8 @@ impl Lane {
         let now_ns = clock.elapsed().as_nanos() as u64;
         let mut at = 0;
         while let Some((length, ends)) = self.framing.step(&self.input[at..])? {
-            if let Some(kept) = &self.kept {
-                kept.replace(self.input[at..at + length].to_vec());
+            if let Some(heed) = &mut self.heeding {
+                heed(&self.input[at..at + length])?;
             }
             at += length;
             if ends {

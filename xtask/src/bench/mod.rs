@@ -6,6 +6,7 @@
 
 mod core_pinning;
 mod document;
+mod example;
 mod figure;
 mod fill;
 mod http;
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         fs::write(path, json).map_err(|error| format!("--json {}: {error}", path.display()))?;
     }
     if setup.options.write {
-        document::replace_tables(&table)?;
+        document::replace_tables(&setup, &figures)?;
     }
     if failures.is_empty() { Ok(()) } else { Err(format!("not measured:\n  {}", failures.join("\n  "))) }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     core_pinning,
+    example::Examples,
     options::{Options, Scale},
     peers::{self, Kind, Program},
 };
@@ -26,12 +27,8 @@ pub(super) struct Setup {
     /// The machine and the versions, as the report tells them.
     pub(super) machine: String,
     pub(super) pinned: Pinned,
-    /// The example that measures the library, where its row is wanted.
-    pub(super) library_example: Option<PathBuf>,
-    /// The example that measures a cluster, where its row is wanted.
-    pub(super) cluster_example: Option<PathBuf>,
-    /// The example that measures the SQLite engine, where its row is wanted.
-    pub(super) sqlite_example: Option<PathBuf>,
+    /// The examples that the chosen rows want.
+    pub(super) examples: Examples,
     /// The peer on Go's net/http, or why there is none.
     pub(super) http_map: Outcome<PathBuf>,
     scratch: PathBuf,
@@ -53,18 +50,9 @@ impl Setup {
             Some(path) => {
                 path.canonicalize().map_err(|error| format!("--tresor {}: {error}", path.display()))?
             }
-            None => build(&options.profile, "-p tresor-cli", &target)?.join("tresor"),
+            None => build(&options.profile, "-p tresor-cli")?.join("tresor"),
         };
-        let example = |row: &str, package: &str, name: &str| -> Outcome<Option<PathBuf>> {
-            if !options.selects(row) {
-                return Ok(None);
-            }
-            let what = format!("-p {package} --example {name}");
-            Ok(Some(build(&options.profile, &what, &target)?.join("examples").join(name)))
-        };
-        let library_example = example("library", "tresor", "measure_get")?;
-        let cluster_example = example("cassandra", "tresor-cassandra", "measure_cluster")?;
-        let sqlite_example = example("sqlite", "tresor-sqlite", "measure_sqlite")?;
+        let examples = Examples::build(&options)?;
         let scratch = target.join("bench");
         fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         let http_map =
@@ -79,18 +67,7 @@ impl Setup {
         };
         let machine = machine(&programs, pinned);
         let directories = AtomicU32::new(0);
-        Ok(Self {
-            options,
-            programs,
-            machine,
-            pinned,
-            library_example,
-            cluster_example,
-            sqlite_example,
-            http_map,
-            scratch,
-            directories,
-        })
+        Ok(Self { options, programs, machine, pinned, examples, http_map, scratch, directories })
     }
 
     /// A number for a whole run, or one for a quick one.
@@ -140,14 +117,14 @@ impl Drop for Directory {
 
 /// Builds this chore with optimisation and lets that measure.
 pub(super) fn run_optimised(options: &Options, arguments: &[String]) -> Outcome {
-    let built = build(&options.profile, "-p xtask", &target_directory()?)?;
+    let built = build(&options.profile, "-p xtask")?;
     run(Command::new(built.join("xtask")).arg("bench").args(arguments))
 }
 
 /// Builds with a profile and says where the result lies.
-fn build(profile: &str, what: &str, target: &Path) -> Outcome<PathBuf> {
+pub(super) fn build(profile: &str, what: &str) -> Outcome<PathBuf> {
     run(&mut cargo(&format!("build --quiet --profile {profile} {what}")))?;
-    Ok(target.join(if profile == "dev" { "debug" } else { profile }))
+    Ok(target_directory()?.join(if profile == "dev" { "debug" } else { profile }))
 }
 
 fn build_http_map(scratch: &Path) -> Outcome<PathBuf> {

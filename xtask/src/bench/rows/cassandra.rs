@@ -37,7 +37,7 @@ const LINEARIZABLE: &str = "bench_linearizable";
 
 pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
     redis_benchmark::require()?;
-    let bare = setup.cluster_example.as_deref().ok_or("the example was not built")?;
+    let bare = setup.examples.of_row("cassandra")?;
     let directory = setup.directory()?;
     let cluster = start(directory.path())?;
     let contact = cluster.contact_points().first().cloned().ok_or("the node has no address")?;

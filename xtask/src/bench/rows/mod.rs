@@ -12,12 +12,15 @@ mod expiry;
 mod gate;
 mod http;
 mod index;
+mod json_file;
 mod keys;
+mod layers;
 mod library;
 mod memory;
+mod own_cost;
+mod rebalance;
 mod restart;
 mod snapshot;
-mod sqlite;
 
 use super::{figure::Figure, setup::Setup};
 use crate::Outcome;
@@ -33,7 +36,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 16] = [
+pub(super) const ROWS: [Row; 23] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
@@ -49,7 +52,14 @@ pub(super) const ROWS: [Row; 16] = [
     row("expiry", "until the memory of expired keys is back", expiry::measure),
     row("index", "what scans in key order cost", index::measure),
     row("cassandra", "a server on a cluster, beside the bare driver", cassandra::measure),
-    row("sqlite", "the SQLite engine beside bare rusqlite", sqlite::measure),
+    row("disk-engine", "the disk engine beside bare fjall", own_cost::of_disk),
+    row("disk", "SETs a second on disk, each durable before it is answered", always::on_disk),
+    row("sqlite", "the SQLite engine beside bare rusqlite", own_cost::of_sqlite),
+    row("json-file", "saving and loading a JSON file", json_file::measure),
+    row("cached", "a GET that the cache answers", layers::cached),
+    row("sharded", "a GET of a sharded store", layers::sharded),
+    row("rebalance", "a fourth shard while clients read and write", rebalance::measure),
+    row("compression", "a GET of a compressed value", layers::compression),
 ];
 
 /// All names, for messages.

@@ -114,7 +114,12 @@ fn drive_beside_snapshot(server: &Server, mut lanes: Vec<Lane>) -> Outcome<Drive
         true
     });
     let watcher = Lane::connect(server.port, Protocol::Resp, pace(20, 20), watch)?;
-    lanes.push(watcher.in_group(2).keeping(info.clone()));
+    let latest = info.clone();
+    let heed = Box::new(move |reply: &[u8]| {
+        latest.replace(reply.to_vec());
+        Ok(())
+    });
+    lanes.push(watcher.in_group(2).heeding(heed));
     let mut finished = false;
     let drive = drive(&mut lanes, &mut |elapsed| {
         // Redis counts a save when it begins.
