@@ -11,7 +11,10 @@ use std::{
 };
 
 use tresor::{
-    engine::json_file,
+    engine::{
+        disk::{self, TablesReport},
+        json_file,
+    },
     files::{Files, SystemFiles},
     oplog::{self, FileKind, FileReport, Report},
 };
@@ -46,16 +49,28 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let report = oplog::check(&SystemFiles, &arguments.path)?;
     let mut output = io::stdout().lock();
     show(&report, &mut output)?;
+    let tables = disk::check(&SystemFiles, &arguments.path)?;
+    if let Some(tables) = &tables {
+        show_tables(tables, &mut output)?;
+        if arguments.salvage {
+            return Err(Failure::usage(
+                "--salvage: this is for stores of the memory engine; restore a disk store from a backup",
+            ));
+        }
+    }
     if arguments.salvage {
         let into = arguments.into.clone().unwrap_or_else(|| beside(&arguments.path));
         return salvage(&SystemFiles, &arguments.path, &into, &mut output);
     }
-    if report.is_whole() {
+    if report.is_whole() && tables.as_ref().is_none_or(|tables| tables.problems.is_empty()) {
         writeln!(output, "the store is whole")?;
         return Ok(());
     }
     output.flush()?;
     let path = arguments.path.display();
+    if tables.is_some() {
+        return Err(Failure::failed(format!("{path} is damaged: restore it from a backup")));
+    }
     Err(Failure::failed(format!(
         "{path} is damaged; `tresor check {path} --salvage` writes what is whole to a new store"
     )))
@@ -121,6 +136,11 @@ fn show(report: &Report, output: &mut impl Write) -> io::Result<()> {
         }
     }
     report.gaps.iter().try_for_each(|gap| writeln!(output, "missing: {gap}"))
+}
+
+fn show_tables(tables: &TablesReport, output: &mut impl Write) -> io::Result<()> {
+    writeln!(output, "tables: {} entries, those behind the last checkpoint left out", tables.entries)?;
+    tables.problems.iter().try_for_each(|problem| writeln!(output, "  damaged: {problem}"))
 }
 
 fn described(file: &FileReport) -> String {

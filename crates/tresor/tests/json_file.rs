@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use tresor::{Config, Database, Error, ErrorKind, PutOptions, config::Durability};
+use tresor::{Config, Database, Error, ErrorKind, PutOptions, Value, config::Durability};
 use tresor_testkit::{TemporaryDirectory, deadline::wait_until};
 
 fn place(directory: &TemporaryDirectory) -> PathBuf {
@@ -64,6 +64,44 @@ fn a_file_written_by_hand_is_taken() {
     assert_eq!(store.read("text").expect("there").to_string(), "a\nb");
     store.put("more", 1).expect("a put");
     assert!(text(&path).contains("\"big\": 123456789012345678901234567890.10,\n"), "{}", text(&path));
+}
+
+/// A file of format 1 as it was saved when that format was made: it is read for ever, and written the same.
+const FORMAT_1: &str = include_str!("fixtures/json-format-1.json");
+
+/// What is in it. The expiry lies in the year 2100.
+fn fill_as_in_format_1(store: &Database) {
+    store.put("text", "with \"quotes\", \n and \u{e4}").expect("a put");
+    store.put("number", json!(12.50)).expect("a put");
+    let text = Value::from_json_text(r#""said to be JSON""#).expect("JSON");
+    store.put("json text", text).expect("a put");
+    store.put("\0tresor", "a key like the last member's").expect("a put");
+    store.put("bytes", &[0xff, 0x00, 0xfe]).expect("a put");
+    let other = store.database(3).expect("a database");
+    other.put("other", json!({ "b": 1, "a": [null, true] })).expect("a put");
+    for store in [store, &other] {
+        let until = PutOptions::new().expires_at_ms(4_102_444_800_000);
+        store.put_with("until 2100", "then gone", until).expect("a put");
+    }
+}
+
+#[test]
+fn a_file_of_format_1_is_read_and_written_for_ever() {
+    let directory = TemporaryDirectory::new("json-file");
+    let (old, new) = (directory.join("old.json"), directory.join("new.json"));
+    fs::write(&old, FORMAT_1).expect("a file can be written");
+    let store = open(&new);
+    fill_as_in_format_1(&store);
+    assert_eq!(text(&new), FORMAT_1);
+    let old = open(&old);
+    for number in 0..16 {
+        let entries = |store: &Database| -> Vec<_> {
+            let store = store.database(number).expect("a database");
+            store.entries().map(|entry| entry.expect("an entry")).collect()
+        };
+        assert_eq!(entries(&old), entries(&store), "database {number}");
+    }
+    assert!(old.ttl("until 2100").expect("an answer").is_some());
 }
 
 #[test]

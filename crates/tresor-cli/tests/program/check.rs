@@ -1,6 +1,9 @@
 //! `check`: a whole store is whole, a damaged one is named with file and offset, and can be salvaged.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tresor_testkit::{Server, TemporaryDirectory};
 
@@ -54,6 +57,47 @@ fn what_is_no_store_is_refused() {
     refused(1, &["check", path.to_str().expect("temporary paths are UTF-8")]);
     refused(2, &["check"]);
     refused(2, &["check", ".", "--into", "x"]);
+}
+
+#[test]
+fn tables_on_disk_are_read_through() {
+    let directory = TemporaryDirectory::new("check");
+    let path = directory.join("store");
+    let text = path.to_str().expect("temporary paths are UTF-8");
+    let mut server = Server::start(&["--engine", "disk", "--store-path", text]);
+    let mut client = server.resp();
+    for number in 0..500 {
+        let value = format!("{number:01000}");
+        client.command(&["SET", &format!("key{number}"), &value]).expect("the server answers");
+    }
+    let stderr = refused(1, &["check", text]);
+    assert!(stderr.contains("open in another process"), "{stderr}");
+    assert!(server.terminate().success());
+    let whole = tresor(&["check", text]);
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    assert!(
+        whole.stdout.contains("tables: 500 entries") && whole.stdout.contains("the store is whole"),
+        "{whole:?}"
+    );
+    refused(2, &["check", text, "--salvage"]);
+
+    let mut tables = Vec::new();
+    files_in(&path.join("tables").join("keyspaces"), &mut tables);
+    let table = tables.iter().max_by_key(|table| fs::metadata(table).map_or(0, |file| file.len()));
+    let table = table.expect("a table was written");
+    let mut bytes = fs::read(table).expect("a table can be read");
+    bytes[100] ^= 1;
+    fs::write(table, bytes).expect("a table can be written");
+    let damaged = tresor(&["check", text]);
+    assert_eq!(damaged.code, Some(1), "{damaged:?}");
+    assert!(damaged.stdout.contains("damaged: ") && damaged.stderr.contains("backup"), "{damaged:?}");
+}
+
+fn files_in(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files_in(&path, files) } else { files.push(path) }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod address;
 mod adopt;
+mod check;
 mod chores;
 mod failure;
 mod read;
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::check::{TablesReport, check};
 use self::{
     space::Space,
     store::{Store, Whole},

@@ -191,6 +191,14 @@ impl Tables {
         self.database.persist(PersistMode::SyncAll).map_err(|error| self.failed("sync", error))
     }
 
+    /// Every entry of a database, by address, until one cannot be read.
+    pub(super) fn all_entries(&self, physical: u8) -> impl Iterator<Item = Result<(Vec<u8>, Stored)>> {
+        self.entries(physical).into_iter().flat_map(|table| table.iter()).map(|row| {
+            let (address, value) = row.into_inner().map_err(|error| self.failed("read from", error))?;
+            Ok((address.to_vec(), Stored::decode(Bytes::from(value))?))
+        })
+    }
+
     /// Whether an entry was packed at some time.
     pub(super) fn is_packed(&self) -> Result<bool> {
         let fact = self.facts.get(PACKED).map_err(|error| self.failed("read from", error))?;
