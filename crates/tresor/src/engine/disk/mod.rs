@@ -76,7 +76,7 @@ impl Default for DiskOptions {
         Self {
             block_cache_bytes: 256 << 20,
             write_buffer_bytes: 32 << 20,
-            reserve_bytes: 128 << 20,
+            reserve_bytes: 384 << 20,
             tables_path: None,
             checkpoint_log_bytes: 256 << 20,
             checkpoint_interval: Duration::from_secs(3600),
