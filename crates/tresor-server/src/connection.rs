@@ -117,7 +117,7 @@ impl Connection {
             let batch = self.execute_batch(input, &mut at).await;
             self.session.leave();
             let batch = batch?;
-            self.link.send(&mut self.held, self.session.highest()).await?;
+            self.link.send(&mut self.held, self.session.take_highest()).await?;
             let buffer = std::mem::take(self.held.output().buffer());
             self.link.seat.worker.buffers.give_output(buffer);
             match batch {
@@ -251,7 +251,7 @@ impl Connection {
     #[cold]
     async fn wait_out(&mut self, command: Command<'_>) -> Result<(), Closed> {
         self.session.leave();
-        self.link.send(&mut self.held, self.session.highest()).await?;
+        self.link.send(&mut self.held, self.session.take_highest()).await?;
         loop {
             // Looked at again and again, since CLIENT UNPAUSE may end it at any time.
             match self.session.held_back_ms(command) {
@@ -290,7 +290,7 @@ impl Connection {
     async fn perform_apart(&mut self, work: Work<'_>) -> Result<(), Closed> {
         let mut apart = Held::new(self.held.reply.protocol(), self.link.seat.worker.limits.output_bytes);
         let result = {
-            let highest = self.session.highest();
+            let highest = self.session.take_highest();
             let mut sending = Sending { future: pin!(self.link.send(&mut self.held, highest)), state: None };
             let mut execution = Box::pin(work.run(&mut self.session, &mut apart.reply));
             poll_fn(|context| {
@@ -303,7 +303,10 @@ impl Connection {
             .await;
             drop(execution);
             match sending.state {
-                None => Ok(()),
+                None => {
+                    self.session.give_back_highest(highest);
+                    Ok(())
+                }
                 Some(Poll::Ready(result)) => result,
                 Some(Poll::Pending) => {
                     // A client that is slow to read must not keep a gate.

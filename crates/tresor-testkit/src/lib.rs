@@ -29,6 +29,7 @@ pub mod script;
 pub mod script_runner;
 mod server;
 mod session_door;
+mod small_disk;
 mod temporary_directory;
 pub mod tresor_program;
 
@@ -43,4 +44,5 @@ pub use reply::{Reply, quoted};
 pub use resp_client::RespClient;
 pub use server::{Ports, Server};
 pub use session_door::SessionDoor;
+pub use small_disk::SmallDisk;
 pub use temporary_directory::TemporaryDirectory;

@@ -57,10 +57,18 @@ fn python_imports(python: &Path, module: &str) -> bool {
 
 /// Says that the running test is left out, and why. Panics instead when `CI` is set.
 pub(crate) fn left_out(why: &str) {
-    let thread = thread::current();
-    let line = format!("SKIPPED {}: {why}", thread.name().unwrap_or("a test"));
+    let line = skipped(why);
     assert!(env::var_os("CI").is_none(), "{line}; with CI set nothing is left out");
     println!("{line}");
+}
+
+/// Says that the running test is left out for want of a right that not every machine gives, `CI` or not.
+pub(crate) fn not_allowed(why: &str) {
+    println!("{}", skipped(why));
+}
+
+fn skipped(why: &str) -> String {
+    format!("SKIPPED {}: {why}", thread::current().name().unwrap_or("a test"))
 }
 
 pub(crate) fn not_installed(program: &str, install: &str) -> String {

@@ -7,7 +7,10 @@
 
 mod runs;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    mem,
+    sync::{Arc, OnceLock},
+};
 
 use smallvec::SmallVec;
 
@@ -297,14 +300,22 @@ impl Session {
         self.highest = self.highest.max(sequence);
     }
 
-    /// Answers when everything that this session's replies tell of is durable. Not while inside.
-    pub async fn durable(&self) -> Result<()> {
-        self.core.engine.durable(self.highest).await
+    /// Answers when everything that the replies since the last call tell of is durable. Not while inside.
+    pub async fn durable(&mut self) -> Result<()> {
+        let highest = self.take_highest();
+        self.core.engine.durable(highest).await
     }
 
-    /// The highest sequence number that this session's replies tell of.
-    pub fn highest(&self) -> Sequence {
-        self.highest
+    /// The highest sequence number that the replies since the last call tell of. Whoever takes it waits for
+    /// it before these replies go out; if it fails, later replies have nothing to do with that.
+    #[inline]
+    pub fn take_highest(&mut self) -> Sequence {
+        mem::take(&mut self.highest)
+    }
+
+    /// Gives back a number that was taken without sending the replies.
+    pub fn give_back_highest(&mut self, highest: Sequence) {
+        self.saw(highest);
     }
 
     /// Changes the database that keys without one belong to.

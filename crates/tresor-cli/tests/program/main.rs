@@ -14,6 +14,7 @@ mod layers;
 mod refusals;
 mod schema;
 mod serving;
+mod small_disk;
 mod transfer;
 
 use tresor_testkit::tresor_program::{self, Finished};
