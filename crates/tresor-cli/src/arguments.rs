@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{argv, bench, cassandra, check, client, completions, dump, load, man, serve};
+use crate::{argv, bench, cassandra, check, client, completions, copy, dump, load, man, serve};
 
 /// A key-value database that speaks the Redis protocol and HTTP.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Chosen {
     Dump(dump::Arguments),
     /// Read entries back that `tresor dump` has written
     Load(load::Arguments),
+    /// Copy all entries of a stopped store to another, of whatever engines the two are
+    Copy(copy::Arguments),
     /// Measure a server that speaks the Redis protocol
     Bench(bench::Arguments),
     /// Print a store's tables on a Cassandra cluster, or tell how the cluster is doing

@@ -10,6 +10,7 @@ mod cassandra;
 mod check;
 mod client;
 mod completions;
+mod copy;
 mod dump;
 mod entry_line;
 mod failure;
@@ -19,6 +20,8 @@ mod password;
 mod progress;
 mod resp;
 mod serve;
+mod stopped_store;
+mod store_name;
 
 use std::process::ExitCode;
 
@@ -56,6 +59,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::Check(arguments) => check::run(&arguments),
         Chosen::Dump(arguments) => dump::run(&arguments),
         Chosen::Load(arguments) => load::run(&arguments),
+        Chosen::Copy(arguments) => copy::run(&arguments),
         Chosen::Bench(arguments) => bench::run(&arguments),
         Chosen::Cassandra(arguments) => cassandra::run(&arguments),
         Chosen::Completions(arguments) => completions::run(&arguments),

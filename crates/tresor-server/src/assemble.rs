@@ -71,11 +71,8 @@ pub struct Assembled {
 /// # Errors
 /// What opening the store or binding the ports answers. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
-    let database = match &assembly.cassandra {
-        Some(options) => open_cassandra(options, &assembly.database)?,
-        None if assembly.engine == EngineChoice::Sqlite => open_sqlite(&assembly.database)?,
-        None => open(&assembly.database)?,
-    };
+    let database = open_store(&assembly, Arc::new(SystemClock::new()))
+        .map_err(|error| naming_the_option(&assembly.database, error))?;
     set_up(&assembly, &database);
     let server = Server::start(database.clone(), assembly.server);
     match server {
@@ -87,33 +84,47 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     }
 }
 
+/// Opens the store that an assembly describes, layers included, and serves it to nobody.
+///
+/// # Errors
+/// What opening the store answers.
+pub fn open_store(assembly: &Assembly, clock: Arc<dyn Clock>) -> Result<Database> {
+    match &assembly.cassandra {
+        Some(options) => open_cassandra(options, &assembly.database, clock),
+        None if assembly.engine == EngineChoice::Sqlite => open_sqlite(&assembly.database, clock),
+        None => Database::open_with_clock(assembly.database.clone(), clock),
+    }
+}
+
 /// Names the option beside what went wrong with the path.
-fn open(config: &Config) -> Result<Database> {
-    Database::open(config.clone()).map_err(|error| match &config.store_path {
+fn naming_the_option(config: &Config, error: Error) -> Error {
+    match &config.store_path {
         Some(path) if !error.message().contains("--store-path") => {
             Error::new(error.kind(), format!("cannot open --store-path {}", path.display())).caused_by(error)
         }
         _ => error,
-    })
+    }
 }
 
 /// A database without a store of its own: any number of servers may have the same one.
-fn open_cassandra(options: &tresor_cassandra::Options, config: &Config) -> Result<Database> {
-    let engine = tresor_cassandra::open(options.clone(), Arc::new(SystemClock::new()))?;
-    Database::over(engine, config.clone())
+fn open_cassandra(
+    options: &tresor_cassandra::Options,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Database> {
+    let engine = tresor_cassandra::open(options.clone(), clock.clone())?;
+    Database::with_clock(engine, config.clone(), clock)
 }
 
 /// A database in one file; the configuration's other words about memory and logs do not concern it.
-fn open_sqlite(config: &Config) -> Result<Database> {
+fn open_sqlite(config: &Config, clock: Arc<dyn Clock>) -> Result<Database> {
     let Some(path) = &config.store_path else {
         return Err(Error::invalid("the sqlite engine needs a file: name it with --store-path"));
     };
     let options = tresor_sqlite::Options::at(path).durability(config.durability);
-    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, Arc::new(SystemClock::new()) as Arc<dyn Clock>);
-    let engine = tresor_sqlite::SqliteEngine::open(options, seams).map_err(|error| {
-        Error::new(error.kind(), format!("cannot open --store-path {}", path.display())).caused_by(error)
-    })?;
-    Database::over(engine, config.clone())
+    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
+    let engine = tresor_sqlite::SqliteEngine::open(options, seams)?;
+    Database::with_clock(engine, config.clone(), clock)
 }
 
 /// Before the first client: what it has to prove, and what CONFIG and INFO will show.

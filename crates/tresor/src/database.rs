@@ -111,7 +111,11 @@ pub struct Database {
 impl Database {
     /// Opens the store that `config` describes, with a path as it was left there.
     pub fn open(config: Config) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self::open_with_clock(config, Arc::new(SystemClock::new()))
+    }
+
+    /// The same with a clock of one's own: one that stands still keeps everything from expiring.
+    pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let opened = opening::open(&config, clock.clone())?;
         Self::assemble(
             opened.engine,

@@ -13,12 +13,14 @@ mod size;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+pub(crate) use self::options::EngineName;
 use self::options::Options;
 use crate::failure::Outcome;
 use tresor::layer;
+use tresor_server::assemble::Assembly;
 
 /// What `tresor serve` takes: where its options come from, and the options.
 #[derive(Debug, clap::Args)]
@@ -56,6 +58,18 @@ pub(crate) fn cassandra_options(arguments: &Arguments) -> Outcome<tresor_cassand
     let told = Options { engine: Some(options::EngineName::Cassandra), ..arguments.options.clone() };
     let effective = configuration::effective(&told, arguments.config.as_deref())?;
     plan::cluster(&effective)
+}
+
+/// What `tresor serve --config FILE` would serve, the environment left aside.
+pub(crate) fn configured(file: &Path) -> Outcome<Assembly> {
+    let effective = configuration::effective(&Options::default(), Some(file))?;
+    plan::assembly(&effective, Some(file.to_owned()))
+}
+
+/// What a server would serve of this engine at this path, all else as it is by default.
+pub(crate) fn plain(engine: EngineName, path: &Path) -> Outcome<Assembly> {
+    let told = Options { engine: Some(engine), store_path: Some(path.to_owned()), ..Options::default() };
+    plan::assembly(&configuration::effective(&told, None)?, None)
 }
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod configuration;
 mod container;
+mod copy;
 mod disk;
 mod generated;
 mod layers;
@@ -15,6 +16,7 @@ mod refusals;
 mod schema;
 mod serving;
 mod small_disk;
+mod stores;
 mod transfer;
 
 use tresor_testkit::tresor_program::{self, Finished};
