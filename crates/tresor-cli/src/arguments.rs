@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{argv, bench, cassandra, check, client, completions, copy, dump, load, man, serve};
+use crate::{argv, bench, cassandra, check, client, completions, compress, copy, dump, load, man, serve};
 
 /// A key-value database that speaks the Redis protocol and HTTP.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub(crate) enum Chosen {
     Load(load::Arguments),
     /// Copy all entries of a stopped store to another, of whatever engines the two are
     Copy(copy::Arguments),
+    /// Tell what compression would save in a stopped store
+    Compress(compress::Arguments),
     /// Measure a server that speaks the Redis protocol
     Bench(bench::Arguments),
     /// Print a store's tables on a Cassandra cluster, or tell how the cluster is doing

@@ -10,6 +10,7 @@ mod cassandra;
 mod check;
 mod client;
 mod completions;
+mod compress;
 mod copy;
 mod dump;
 mod entry_line;
@@ -60,6 +61,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::Dump(arguments) => dump::run(&arguments),
         Chosen::Load(arguments) => load::run(&arguments),
         Chosen::Copy(arguments) => copy::run(&arguments),
+        Chosen::Compress(arguments) => compress::run(&arguments),
         Chosen::Bench(arguments) => bench::run(&arguments),
         Chosen::Cassandra(arguments) => cassandra::run(&arguments),
         Chosen::Completions(arguments) => completions::run(&arguments),

@@ -55,6 +55,13 @@ impl Clock for SystemClock {
     }
 }
 
+/// Nanoseconds of CPU time that the calling thread has used; work is measured by it where other programs
+/// take turns.
+pub fn thread_cpu_ns() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64
+}
+
 /// The store's time: the greater of the wall clock and the latest time seen, in Unix milliseconds.
 pub struct StoreTime {
     clock: Arc<dyn Clock>,

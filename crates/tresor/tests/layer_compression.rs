@@ -343,11 +343,23 @@ fn an_estimate_tells_what_each_method_saves() {
     below.put(tresor::engine::KeyRef::new(5, b"noise"), &noise.clone().bytes(2000));
     let told = block_on(estimate(&*below.engine, with(Method::None), below.now_ms())).expect("a sample");
     assert_eq!(told.keys, 3001);
-    assert!(told.values >= 2000 && told.bytes / told.values > 500, "{told:?}");
+    assert!(told.values == 3001 && told.bytes / told.values > 500, "all of a small store: {told:?}");
     assert_eq!(told.methods.len(), Method::ALL.len());
     for method in &told.methods {
         assert!(method.compressed < told.values && method.ratio(&told) < 0.3, "{method:?}");
+        assert!(method.write_ns > 0 && method.read_ns > 0, "{method:?}");
     }
+    for number in 0..3000_u16 {
+        below.put(tresor::engine::KeyRef::new(7, &number.to_be_bytes()), b"short");
+    }
+    let at_9 = CompressionOptions { level: Some(9), ..with(Method::None) };
+    let told = block_on(estimate(&*below.engine, at_9, below.now_ms())).expect("a sample");
+    assert!(told.keys == 6001 && (2000..=4300).contains(&told.values), "a sample of a larger one: {told:?}");
+    let levels: Vec<_> = told.methods.iter().map(|method| (method.method, method.level)).collect();
+    assert_eq!(levels, [(Method::Zlib, Some(9)), (Method::Lz4, None), (Method::Zstd, Some(9))]);
+    let no_level = CompressionOptions { level: Some(0), ..with(Method::None) };
+    let refused = block_on(estimate(&*below.engine, no_level, 0)).expect_err("no method has it");
+    assert!(refused.message().contains("no method has the level 0"), "{refused}");
     let store = above(&below, with(Method::Zstd));
     store.put(key(b"packed"), &text(1000));
     above(&below, with(Method::Zstd));

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod client;
+mod compress;
 mod configuration;
 mod container;
 mod copy;
