@@ -32,6 +32,8 @@ pub(crate) enum Chosen {
     List(client::list::Arguments),
     /// Ask a server whether it is ready
     Health(client::health::Arguments),
+    /// Have a server read its encryption keys again and re-encrypt all values under the first
+    RotateKeys(client::rotate_keys::Arguments),
     /// Examine the log and the snapshots of a stopped store, and repair them if asked to
     Check(check::Arguments),
     /// Write every entry as a line of JSON

@@ -40,6 +40,12 @@ impl Progress {
         self.bar.inc(by);
     }
 
+    /// This much is done in all, of so many.
+    pub(crate) fn reach(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
     /// All is done.
     pub(crate) fn finish(&self) {
         self.bar.finish();

@@ -10,6 +10,7 @@ mod connection;
 mod group_commit;
 mod http;
 mod intake;
+mod key_rotation;
 mod limits;
 mod link;
 mod listener;
@@ -21,6 +22,7 @@ mod work;
 mod worker;
 
 pub use http::HttpLimits;
+pub use key_rotation::KeySource;
 pub use limits::Limits;
 pub use server::{Addresses, Server, ServerConfig};
 pub use stop::{Ending, Stopper};

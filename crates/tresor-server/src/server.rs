@@ -16,6 +16,7 @@ use tresor::{Database, Error, ErrorKind, Result};
 
 use crate::{
     http::{Hosts, HttpLimits, HttpShared},
+    key_rotation::{KeyRotation, KeySource},
     limits::Limits,
     listener::{Acceptor, Bound, Hand, accept_all, bind},
     stop::{Ending, Stopper},
@@ -41,6 +42,8 @@ pub struct ServerConfig {
     pub http_limits: HttpLimits,
     /// Further names that HTTP's Host header may carry.
     pub allowed_hosts: Vec<String>,
+    /// Where the encryption keys can be read again, for a store that is encrypted.
+    pub encryption_keys: Option<KeySource>,
     /// How long connections may take to finish what they have begun when the server stops.
     pub shutdown_grace: Duration,
 }
@@ -56,6 +59,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             http_limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
+            encryption_keys: None,
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -76,6 +80,7 @@ pub struct Server {
     stopper: Stopper,
     workers: Vec<WorkerThread>,
     acceptor: Option<JoinHandle<()>>,
+    rotation: Arc<KeyRotation>,
 }
 
 impl Server {
@@ -92,8 +97,10 @@ impl Server {
         }
         let addresses = Addresses { resp: of(&bound, Door::Resp), http: of(&bound, Door::Http) };
         let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
-        let http = HttpShared::new(hosts, config.http_limits, config.workers);
-        let mut server = Self { addresses, stopper: Stopper::new(), workers: Vec::new(), acceptor: None };
+        let rotation = KeyRotation::new(config.encryption_keys);
+        let http = HttpShared::new(hosts, config.http_limits, config.workers, rotation.clone());
+        let (stopper, workers) = (Stopper::new(), Vec::new());
+        let mut server = Self { addresses, stopper, workers, acceptor: None, rotation };
         let settings = database.settings();
         settings.max_clients.store(config.max_clients as u64, Ordering::Relaxed);
         if let Some(address) = server.addresses.resp.first() {
@@ -155,12 +162,14 @@ impl Server {
 
     fn end(&mut self) {
         self.stopper.stop();
+        self.rotation.stop();
         if let Some(acceptor) = self.acceptor.take()
             && acceptor.join().is_err()
         {
             tracing::error!("the listener thread has panicked");
         }
         self.workers.drain(..).for_each(WorkerThread::join);
+        self.rotation.join();
     }
 }
 

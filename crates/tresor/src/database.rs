@@ -11,9 +11,12 @@ use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
     config::Config,
-    engine::{Engine, Status, memory::MemoryLimit},
+    engine::{Engine, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
-    layer::stack,
+    layer::{
+        Encrypted,
+        stack::{self, Stack},
+    },
     metrics::Metrics,
     opening,
     session::Session,
@@ -25,6 +28,7 @@ use crate::{
 /// What all sessions of a database share.
 pub(crate) struct Core {
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) encrypted: Option<Arc<Encrypted>>,
     pub(crate) time: StoreTime,
     pub(crate) gates: Gates,
     pub(crate) metrics: Metrics,
@@ -141,10 +145,11 @@ impl Database {
         time: StoreTime,
         memory_limit: Arc<MemoryLimit>,
     ) -> Result<Self> {
-        let engine = stack::over(engine, &config)?;
+        let Stack { engine, encrypted } = stack::over(engine, &config)?;
         let start = Start::now(&**time.clock())?;
         let core = Core {
             engine,
+            encrypted,
             time,
             gates: Gates::new(config.workers),
             metrics: Metrics::new(config.workers),
@@ -174,6 +179,16 @@ impl Database {
     /// The engine beneath, for front doors that stream or page by themselves.
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.core.engine
+    }
+
+    /// The layer that encrypts values, where there is one: to rotate its keys.
+    pub fn encrypted(&self) -> Option<&Arc<Encrypted>> {
+        self.core.encrypted.as_ref()
+    }
+
+    /// Blocks until every command and call that is under way has ended; those that come meanwhile wait.
+    pub fn settle(&self) {
+        drop(block_on(self.core.gates.all()));
     }
 
     /// Commands' counters.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
@@ -21,7 +21,10 @@ use tresor::{
         memory::{MemoryEngine, MemoryOptions},
     },
     files::SystemFiles,
-    layer::{Cipher, Codec, Compressed, CompressionOptions, Encrypted, Encryption, EncryptionKeys, Method},
+    layer::{
+        Cipher, Codec, Compressed, CompressionOptions, Encrypted, Encryption, EncryptionKeys, Method,
+        ReencryptionProgress,
+    },
     oplog::LogOptions,
 };
 use tresor_testkit::{
@@ -346,6 +349,49 @@ fn the_key_in_use_cannot_be_rotated_away() {
     let store = above_with(&engine, &below);
     store.put(key(b"k"), b"v");
     assert_eq!(store.value(key(b"k")).as_deref(), Some(&b"v"[..]), "the keys are as they were");
+}
+
+#[test]
+fn a_rotation_that_has_begun_loses_no_key() {
+    let below = below();
+    let engine = opened(&below, &[OLD]).expect("it is empty");
+    let store = above_with(&engine, &below);
+    store.put(key(b"k"), b"v");
+    engine.begin_rotation(&keys(&[NEW])).expect_err("values are under the old key");
+    engine.begin_rotation(&keys(&[NEW, OLD])).expect("both are there");
+    // A file without the old key, while a value is under it.
+    engine.begin_rotation(&keys(&[NEW])).expect("the key in use is there");
+    let ids = [keys(&[NEW]).ids()[0], keys(&[OLD]).ids()[0]];
+    assert_eq!(engine.key_ids(), ids, "the old one stays to read with");
+    assert_eq!(store.value(key(b"k")).as_deref(), Some(&b"v"[..]));
+    assert_eq!(engine.reencrypt(0).wait().expect("a walk").rewritten, 1);
+    engine.rotate(&keys(&[NEW])).expect("nothing is under the old key");
+    assert_eq!(engine.key_ids(), ids[..1]);
+    assert_eq!(store.value(key(b"k")).as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_walk_can_be_watched_and_stopped() {
+    let below = below();
+    let store = above(&below, &[OLD], Cipher::default());
+    for number in 0..1000_u16 {
+        store.put(key(&number.to_be_bytes()), b"v");
+    }
+    let engine = opened(&below, &[NEW, OLD]).expect("both keys are there");
+    let progress = ReencryptionProgress::default();
+    // The time is asked for before each page: from the second on there is to be no more.
+    let pages = AtomicU64::new(0);
+    let now_ms = || {
+        if pages.fetch_add(1, Ordering::Relaxed) == 2 {
+            progress.stop();
+        }
+        0
+    };
+    let walk = engine.reencrypt_watched(&progress, &now_ms).wait().expect("a walk");
+    assert!(walk.stopped && (1..1000).contains(&walk.rewritten), "{walk:?}");
+    assert_eq!((progress.looked_at(), progress.rewritten()), (walk.rewritten, walk.rewritten));
+    let rest = engine.reencrypt(0).wait().expect("a walk");
+    assert!(!rest.stopped && rest.rewritten == 1000 - walk.rewritten, "{rest:?}");
 }
 
 #[test]

@@ -9,3 +9,4 @@ pub(crate) mod health;
 mod http;
 pub(crate) mod list;
 pub(crate) mod put;
+pub(crate) mod rotate_keys;

@@ -148,7 +148,9 @@ mod tests {
 
     const FAR_MS: u64 = 4_102_444_800_000;
 
-    fn store(entries: &[(u8, &[u8], &[u8], Kind, Expires)]) -> ModelEngine {
+    type Put<'a> = (u8, &'a [u8], &'a [u8], Kind, Expires);
+
+    fn store(entries: &[Put<'_>]) -> ModelEngine {
         let engine = ModelEngine::new();
         for (database, key, value, kind, expires) in entries {
             let key = KeyRef::new(*database, key);

@@ -13,7 +13,7 @@ use tresor::{
 };
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
-    Limits, ServerConfig,
+    KeySource, Limits, ServerConfig,
     assemble::{Assembly, EngineChoice},
 };
 
@@ -232,6 +232,12 @@ fn encryption(options: &Options) -> Outcome<Option<EncryptionOptions>> {
     Ok(Some(EncryptionOptions { keys: Arc::new(keys), cipher }))
 }
 
+/// Where the encryption keys can be read again while the server runs.
+fn key_source(options: &Options) -> Option<KeySource> {
+    let variable = options.encryption_key_variable.clone().map(KeySource::Variable);
+    options.encryption_key_file.clone().map(KeySource::File).or(variable)
+}
+
 /// The LRU layer. It has to hear of every write, so it stands in front of what only this server changes.
 fn cache(options: &Options) -> Outcome<Option<Capacity>> {
     let refuse = |reason: &str| Err(Failure::usage(format!("--cache-capacity: {reason}")));
@@ -269,6 +275,7 @@ fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {
         max_clients: said(options.max_clients, "max-clients")? as usize,
         limits: Limits::for_values(max_value_bytes),
         allowed_hosts: said(options.allowed_host.clone(), "allowed-host")?,
+        encryption_keys: key_source(options),
         ..ServerConfig::default()
     })
 }

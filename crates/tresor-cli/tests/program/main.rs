@@ -14,6 +14,7 @@ mod disk;
 mod generated;
 mod layers;
 mod refusals;
+mod rotation;
 mod schema;
 mod serving;
 mod small_disk;

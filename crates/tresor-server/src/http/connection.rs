@@ -15,6 +15,7 @@ use super::{
     access::{check_password, check_post, check_sender},
     body::Body,
     counters::{Answered, method_index},
+    encryption,
     exchange::{Answer, Exchange},
     health, keys, kv,
     linger::{self, Leftover},
@@ -172,7 +173,7 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see /kv, /keys, /v1/encryption, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -194,6 +195,8 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Livez => health::live(),
         Route::Readyz => health::ready(exchange).await,
         Route::Metrics => metrics_page::answer(exchange).await,
+        Route::Encryption => encryption::show(&exchange),
+        Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
     }
 }

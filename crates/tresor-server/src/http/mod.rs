@@ -1,7 +1,7 @@
-//! The HTTP front door: `/kv`, `/keys`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
+//! The HTTP front door: `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `health.rs` or `metrics_page.rs`. Handlers know sessions and entries, never sockets.
+//! `keys.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`. Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
 mod access;
@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod counters;
 mod document;
+mod encryption;
 mod exchange;
 mod health;
 mod json;

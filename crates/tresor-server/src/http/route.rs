@@ -12,14 +12,25 @@ pub(super) enum Route {
     Livez,
     Readyz,
     Metrics,
+    Encryption,
+    EncryptionRotate,
     /// Anything else.
     Unknown,
 }
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Kv, Self::Keys, Self::Key, Self::Livez, Self::Readyz, Self::Metrics, Self::Unknown];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Kv,
+        Self::Keys,
+        Self::Key,
+        Self::Livez,
+        Self::Readyz,
+        Self::Metrics,
+        Self::Encryption,
+        Self::EncryptionRotate,
+        Self::Unknown,
+    ];
 
     /// The route of a path, and the key in it, still encoded. An empty key, or one with a slash, is no
     /// path of ours.
@@ -34,6 +45,8 @@ impl Route {
             "/livez" => Self::Livez,
             "/readyz" => Self::Readyz,
             "/metrics" => Self::Metrics,
+            "/v1/encryption" => Self::Encryption,
+            "/v1/encryption/rotate" => Self::EncryptionRotate,
             _ => Self::Unknown,
         };
         (route, "")
@@ -48,6 +61,8 @@ impl Route {
             Self::Livez => "/livez",
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Encryption => "/v1/encryption",
+            Self::EncryptionRotate => "/v1/encryption/rotate",
             Self::Unknown => "unknown",
         }
     }
@@ -56,7 +71,8 @@ impl Route {
     pub(super) fn methods(self) -> &'static str {
         match self {
             Self::Kv | Self::Key => "GET, HEAD, PUT, DELETE",
-            Self::Keys | Self::Livez | Self::Readyz | Self::Metrics => "GET, HEAD",
+            Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
+            Self::EncryptionRotate => "POST",
             Self::Unknown => "",
         }
     }

@@ -1,11 +1,15 @@
 //! What all HTTP connections of a server share: who may ask, limits, counters.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use super::{access::Hosts, counters::HttpCounters};
+use crate::key_rotation::KeyRotation;
 
 /// Shared by all HTTP connections of a server.
 pub(crate) struct HttpShared {
@@ -15,13 +19,16 @@ pub(crate) struct HttpShared {
     pub(super) limits: HttpLimits,
     /// Requests counted by route, method and status.
     pub(super) counters: HttpCounters,
+    /// Replacing encryption keys, which outlives the request for it.
+    pub(super) rotation: Arc<KeyRotation>,
     stopping: AtomicBool,
 }
 
 impl HttpShared {
     /// For a server of `workers` workers that answers to `hosts`.
-    pub(crate) fn new(hosts: Hosts, limits: HttpLimits, workers: usize) -> Self {
-        Self { hosts, limits, counters: HttpCounters::new(workers), stopping: AtomicBool::new(false) }
+    pub(crate) fn new(hosts: Hosts, limits: HttpLimits, workers: usize, rotation: Arc<KeyRotation>) -> Self {
+        let counters = HttpCounters::new(workers);
+        Self { hosts, limits, counters, rotation, stopping: AtomicBool::new(false) }
     }
 
     /// From now on `/readyz` says that the server is stopping.

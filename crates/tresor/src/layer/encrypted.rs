@@ -186,6 +186,16 @@ impl Encrypted {
         Ok(())
     }
 
+    /// What the keys are called; values are encrypted under the first.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        self.codec.keys.read().iter().map(|key| key.id).collect()
+    }
+
+    /// The cipher for what is written from now on.
+    pub fn cipher(&self) -> Cipher {
+        self.codec.cipher
+    }
+
     /// Replaces the keys while the store serves. Values are encrypted under the first of them from now on;
     /// [`reencrypt`](Self::reencrypt) takes those along that are there.
     ///
@@ -193,13 +203,27 @@ impl Encrypted {
     /// [`Invalid`](ErrorKind::Invalid), and nothing is changed, when the key in use up to now is not among
     /// these: values are under it.
     pub fn rotate(&self, keys: &EncryptionKeys) -> Result<()> {
-        let ready = keys.ready();
+        self.replace(keys, false)
+    }
+
+    /// The same, but every key that there is stays to read with, until [`rotate`](Self::rotate) says that
+    /// it may go: values can still be under those that are not among the new ones.
+    pub fn begin_rotation(&self, keys: &EncryptionKeys) -> Result<()> {
+        self.replace(keys, true)
+    }
+
+    fn replace(&self, keys: &EncryptionKeys, keeping: bool) -> Result<()> {
+        let mut ready = keys.ready();
         let mut current = self.codec.keys.write();
         let in_use = current.first().expect("there is a key").id;
         if !ready.iter().any(|key| key.id == in_use) {
             return Err(Error::invalid(format!(
                 "values are encrypted under the key {in_use}, which is not among the new encryption keys: keep it as a further line until all are re-encrypted"
             )));
+        }
+        if keeping {
+            let ids = keys.ids();
+            ready.extend(std::mem::take(&mut *current).into_iter().filter(|key| !ids.contains(&key.id)));
         }
         *current = ready;
         Ok(())

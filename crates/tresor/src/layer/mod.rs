@@ -31,5 +31,5 @@ pub use encrypted::{Encrypted, Encryption};
 pub use encryption_keys::EncryptionKeys;
 pub use estimate::{Estimate, MethodEstimate, estimate};
 pub use methods::Method;
-pub use reencryption::Reencrypted;
+pub use reencryption::{Reencrypted, ReencryptionProgress};
 pub use stack::describe;

@@ -4,6 +4,8 @@
 //! version, so a writer in between wins. A walk that was broken off loses nothing: the next one finds
 //! what is left.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use bytes::Bytes;
 
 use super::{
@@ -18,6 +20,7 @@ use crate::{
     error::{Error, Result},
     yield_now::yield_now,
 };
+
 /// Entries of a page.
 const PAGE_ENTRIES: usize = 256;
 
@@ -30,6 +33,38 @@ pub struct Reencrypted {
     pub left: u64,
     /// Why the first of these could not.
     pub first_failure: Option<Error>,
+    /// Whether it was told to stop before its end.
+    pub stopped: bool,
+}
+
+/// How far a walk has come, for others to look at; and their way to stop it.
+#[derive(Debug, Default)]
+pub struct ReencryptionProgress {
+    looked_at: AtomicU64,
+    rewritten: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl ReencryptionProgress {
+    /// Entries looked at so far.
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
+    /// Values written again so far.
+    pub fn rewritten(&self) -> u64 {
+        self.rewritten.load(Ordering::Relaxed)
+    }
+
+    /// Ends the walk before the next entry.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 impl Encrypted {
@@ -38,18 +73,38 @@ impl Encrypted {
     /// [`rotate`](Self::rotate), and after all writes begun before it had ended, has left none.
     pub fn reencrypt(&self, now_ms: u64) -> Eventual<'_, Reencrypted> {
         Eventual::later(async move {
-            let mut walk = Walk { encrypted: self, now_ms, sequence: 0, result: Reencrypted::default() };
-            for database in 0..DATABASES {
-                walk.database(database).await?;
-            }
-            self.inner.durable(walk.sequence).await?;
-            Ok(walk.result)
+            let progress = ReencryptionProgress::default();
+            self.walk(&progress, &move || now_ms).await
         })
+    }
+
+    /// The same, watched from outside, and with the time taken anew for each page.
+    pub fn reencrypt_watched<'a>(
+        &'a self,
+        progress: &'a ReencryptionProgress,
+        now_ms: &'a (dyn Fn() -> u64 + Sync),
+    ) -> Eventual<'a, Reencrypted> {
+        Eventual::later(self.walk(progress, now_ms))
+    }
+
+    async fn walk(
+        &self,
+        progress: &ReencryptionProgress,
+        now_ms: &(dyn Fn() -> u64 + Sync),
+    ) -> Result<Reencrypted> {
+        let result = Reencrypted::default();
+        let mut walk = Walk { encrypted: self, progress, now_ms: now_ms(), sequence: 0, result };
+        for database in 0..DATABASES {
+            walk.database(database, now_ms).await?;
+        }
+        self.inner.durable(walk.sequence).await?;
+        Ok(walk.result)
     }
 }
 
 struct Walk<'a> {
     encrypted: &'a Encrypted,
+    progress: &'a ReencryptionProgress,
     now_ms: u64,
     sequence: Sequence,
     result: Reencrypted,
@@ -63,14 +118,20 @@ struct Stored {
 }
 
 impl Walk<'_> {
-    async fn database(&mut self, database: u8) -> Result<()> {
+    async fn database(&mut self, database: u8, now_ms: &(dyn Fn() -> u64 + Sync)) -> Result<()> {
         let mut scan = Scan::all(database, Order::Any, Content::Entries, PAGE_ENTRIES);
         loop {
+            self.now_ms = now_ms();
             let mut page = self.encrypted.inner.scan(&scan, self.now_ms).await?;
             for (key, entry) in page.iter() {
+                if self.progress.is_stopping() {
+                    self.result.stopped = true;
+                    return Ok(());
+                }
                 if let Some(old) = self.old(&entry) {
                     self.rewrite(key, old).await?;
                 }
+                self.progress.looked_at.fetch_add(1, Ordering::Relaxed);
             }
             let Some(next) = page.next.take() else { return Ok(()) };
             scan.position = next;
@@ -109,6 +170,7 @@ impl Walk<'_> {
             self.sequence = self.sequence.max(outcome.sequence);
             if let Applied::Whole(_) = outcome.applied {
                 self.result.rewritten += 1;
+                self.progress.rewritten.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             match self.read(key).await? {

@@ -20,13 +20,24 @@ use crate::{
 /// Entries of each database that are looked at for what this configuration could not read.
 const LOOKED_AT: usize = 16;
 
+/// An engine with its layers.
+pub(crate) struct Stack {
+    /// The outermost.
+    pub(crate) engine: Arc<dyn Engine>,
+    /// The layer that encrypts, where there is one.
+    pub(crate) encrypted: Option<Arc<Encrypted>>,
+}
+
 /// Puts the layers that a configuration asks for on an engine.
-pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Arc<dyn Engine>> {
+pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Stack> {
     let mut engine = engine;
+    let mut encrypted = None;
     let mut packed = engine.status().wait()?.packed;
     match &config.encryption {
         Some(encryption) => {
-            engine = Encrypted::new(engine, &encryption.keys, encryption.cipher)?;
+            let layer = Encrypted::new(engine, &encryption.keys, encryption.cipher)?;
+            engine = layer.clone();
+            encrypted = Some(layer);
             packed = true;
         }
         None if packed => refuse_encrypted(&*engine)?,
@@ -39,7 +50,7 @@ pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Arc<dyn E
     if let Some(capacity) = config.cache {
         engine = Arc::new(Cached::new(engine, capacity)?);
     }
-    Ok(engine)
+    Ok(Stack { engine, encrypted })
 }
 
 /// Refuses a store whose values only a key can open.
