@@ -1,9 +1,9 @@
 //! A store that no server has open, opened by a subcommand at one moment that does not pass.
 //!
-//! Its clock stands still, so no entry expires while it is read, copied and compared. Whatever a
-//! configuration says, it is opened so that an acknowledged write survives a power cut, nothing is
-//! evicted, and no cache stands before it: a crash below that would give the store a new identity, and
-//! eviction would change what is only to be read.
+//! Its clock stands still (a cluster's cannot), so no entry expires while it is read, copied and
+//! compared. Whatever a configuration says, it is opened so that an acknowledged write survives a power
+//! cut, nothing is evicted, and no cache stands before it: a crash below that would give the store a new
+//! identity, and eviction would change what is only to be read.
 
 use std::{sync::Arc, time::Instant};
 
@@ -64,7 +64,11 @@ impl StoppedStore {
             // What is there is read and kept, whatever a server would take from clients.
             config.max_value_bytes = MAX_DECODED_BYTES;
         }
-        let clock = Arc::new(Moment { unix_ms, opened: Instant::now() });
+        // A cluster numbers its changes by the time, which goes on there whatever is shown here.
+        let clock: Arc<dyn Clock> = match assembly.engine {
+            EngineChoice::Cassandra => Arc::new(SystemClock::new()),
+            _ => Arc::new(Moment { unix_ms, opened: Instant::now() }),
+        };
         let database = open_store(&assembly, clock).map_err(|error| cannot_open(name, &error))?;
         let mut session = database.session(0);
         block_on(session.enter());

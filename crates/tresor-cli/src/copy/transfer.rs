@@ -158,4 +158,25 @@ mod tests {
         let marker = file.read().expect("it is whole").expect("it is there");
         assert_eq!((marker.entries, marker.database, marker.behind), (1, 16, None));
     }
+
+    #[test]
+    fn what_the_marker_tells_of_is_not_copied_again() {
+        let (from, to) = (ModelEngine::new(), ModelEngine::new());
+        for (database, key) in [(0, b"a"), (2, b"a"), (2, b"b"), (2, b"c"), (5, b"a")] {
+            let key = tresor::engine::KeyRef::new(database, key);
+            let (guard, expires) = (Guard::None, Expires::Never);
+            let put = Change::Put { key, guard, value: b"v", kind: tresor::Kind::Raw, expires };
+            from.write(Batch::blind(&[put]), 1).wait().expect("a model takes it");
+        }
+        let directory = TemporaryDirectory::new("transfer");
+        let file = MarkerFile::beside(&directory.join("to"));
+        let behind = Some((b"b".to_vec(), Vec::new()));
+        let marker = Marker { database: 2, entries: 3, behind, ..Marker::default() };
+        Transfer::new((&from, &to), (1, 100), marker)
+            .run(&file, &Progress::entries(5))
+            .expect("it is copied");
+        let keys = to.status().wait().expect("a model answers").keys;
+        assert_eq!(keys[..6], [0, 0, 1, 0, 0, 1], "c of database 2, and all behind it");
+        assert_eq!(file.read().expect("it is whole").map(|marker| marker.entries), Some(5));
+    }
 }
