@@ -10,14 +10,14 @@ use commands_client::TestClient;
 use tresor::{
     Config, Database,
     engine::{
-        Batch, CacheStatus, EntryRef, Expires, Isolation, KeyRef, Kind, ValueRef,
+        Batch, CacheStatus, Engine, EntryRef, Expires, Isolation, KeyRef, Kind, ValueRef,
         memory::{MemoryEngine, MemoryOptions},
     },
     layer::cached::{Cached, Capacity},
 };
 use tresor_testkit::{
     HeldEngine, ManualClock,
-    conformance::{Subject, delete, key, put, put_as},
+    conformance::{Subject, check, delete, key, put, put_as},
     random::{Random, seed},
 };
 
@@ -246,6 +246,18 @@ fn a_blind_write_and_a_refused_one_keep_nothing() {
     bench.subject.refused(&[guarded]);
     assert_eq!(bench.cache().entries, 0);
     assert_eq!(bench.subject.value(key(b"k")), Some(b"1".to_vec()));
+}
+
+#[test]
+fn who_is_refused_for_a_version_reads_the_new_one() {
+    let bench = Bench::new(Capacity::Entries(100));
+    bench.subject.put(key(b"k"), b"1");
+    let version = bench.subject.entry(key(b"k")).unwrap().version;
+    // As when a value is encrypted anew: the cache hears nothing of it.
+    bench.beneath.write(Batch::of(&[put(key(b"k"), b"1")]), 0).wait().unwrap();
+    bench.subject.refused(&[check(key(b"k"), tresor::Guard::Version(version)), put(key(b"other"), b"2")]);
+    let version = bench.subject.entry(key(b"k")).unwrap().version;
+    bench.subject.apply(&[check(key(b"k"), tresor::Guard::Version(version)), put(key(b"other"), b"2")]);
 }
 
 #[test]

@@ -100,19 +100,28 @@ fn is_known<T>(result: &Result<T>) -> bool {
 pub(super) fn write<'a>(cached: &'a Cached, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
     let hold = Hold::of_changes(cached, batch.changes, now_ms);
     match cached.inner.write(batch, now_ms) {
-        Eventual::Now(result) => Eventual::Now(written(hold, batch, result)),
+        Eventual::Now(result) => Eventual::Now(written(hold, (batch, now_ms), result)),
         later => Eventual::later(async move {
             let result = later.await;
-            written(hold, batch, result)
+            written(hold, (batch, now_ms), result)
         }),
     }
 }
 
 /// Ends a hold, and keeps what was written if it is known.
-fn written(hold: Hold<'_>, batch: Batch<'_>, result: Result<Outcome>) -> Result<Outcome> {
+fn written(hold: Hold<'_>, (batch, now_ms): (Batch<'_>, u64), result: Result<Outcome>) -> Result<Outcome> {
     let cached = hold.cached;
     let ticket = hold.end(is_known(&result));
     let outcome = result?;
+    if let Applied::Refused { index, .. } = outcome.applied
+        && let Some(Change::Check { key, .. }) = batch.changes.get(index)
+    {
+        // Values that are encrypted anew get versions that the cache does not hear of: whoever was refused
+        // for that has to see the new one when he reads again.
+        let mut forgotten = Hold::new(cached);
+        forgotten.add(key, now_ms);
+        forgotten.end(true);
+    }
     if let (Some(ticket), Some((key, entry))) = (ticket, put_alone(&batch, &outcome)) {
         cached.keep(&key, ticket, entry);
     }
