@@ -2,8 +2,11 @@
 //!
 //! A limit that is not here does not exist: queues, buffers and sizes all take theirs from this file.
 
+mod shard_of;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+pub use self::shard_of::{ShardOf, ShardStore};
 pub use crate::oplog::Durability;
 use crate::{
     engine::{MAX_KEY_BYTES, memory::Eviction},
@@ -34,10 +37,13 @@ pub struct EncryptionOptions {
 /// What a [`Database`](crate::Database) is made of. Start from [`Config::memory`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How entries are kept.
+    /// How entries are kept; without a meaning where there are shards.
     pub storage: Storage,
-    /// Where they are kept: a directory, or the JSON file; `None` for a volatile store.
+    /// Where they are kept: a directory, or the JSON file; `None` for a volatile store. Where there are
+    /// shards, the directory of the layer's own files, without which no shard may outlive the process.
     pub store_path: Option<PathBuf>,
+    /// The stores over which the entries are spread; none for a store that is one.
+    pub shards: Vec<ShardOf>,
     /// What an acknowledged write survives. Without a path nothing can be promised.
     pub durability: Durability,
     /// Bytes that data and buffers may hold together; `None` for no limit.
@@ -73,6 +79,7 @@ impl Config {
         Self {
             storage: Storage::Memory,
             store_path: None,
+            shards: Vec::new(),
             durability: Durability::None,
             max_memory_bytes: None,
             eviction: Eviction::None,
@@ -104,6 +111,18 @@ impl Config {
     /// A store on disk, in a directory: data may be larger than memory, and no acknowledged write is lost.
     pub fn disk(store_path: impl Into<PathBuf>) -> Self {
         Self { storage: Storage::Disk, ..Self::at(store_path) }
+    }
+
+    /// One store over several by consistent hashing. It ends with the process, and so must every shard,
+    /// unless [`kept_in`](Self::kept_in) names a directory.
+    pub fn sharded(shards: impl IntoIterator<Item = ShardOf>) -> Self {
+        Self { shards: shards.into_iter().collect(), ..Self::memory() }
+    }
+
+    /// The same with another directory, or file, that it is kept in.
+    #[must_use]
+    pub fn kept_in(self, store_path: impl Into<PathBuf>) -> Self {
+        Self { store_path: Some(store_path.into()), ..self }
     }
 
     /// The same, saved after every `batch_size` writes and `auto_save_interval` after a write: a crash

@@ -10,15 +10,16 @@ use parking_lot::Mutex;
 use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
-    config::Config,
+    config::{Config, ShardOf},
     engine::{Engine, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
     layer::{
         Encrypted,
+        sharded::{Shard, Sharded},
         stack::{self, Stack},
     },
     metrics::Metrics,
-    opening,
+    opening::{self, Opened},
     session::Session,
     settings::Settings,
     shutdown::Shutdown,
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) config: Config,
     pub(crate) memory_limit: Arc<MemoryLimit>,
+    pub(crate) shards: Option<Arc<Sharded>>,
     pub(crate) closed: AtomicBool,
     pub(crate) clients: Clients,
     pub(crate) shutdown: Shutdown,
@@ -121,12 +123,7 @@ impl Database {
     /// The same with a clock of one's own: one that stands still keeps everything from expiring.
     pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let opened = opening::open(&config, clock.clone())?;
-        Self::assemble(
-            opened.engine,
-            config,
-            StoreTime::new(clock, opened.latest_time_ms),
-            opened.memory_limit,
-        )
+        Self::assemble(opened, config, clock)
     }
 
     /// A database over an engine that was opened elsewhere.
@@ -136,16 +133,13 @@ impl Database {
 
     /// The same with a clock of one's own, for tests.
     pub fn with_clock(engine: Arc<dyn Engine>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::assemble(engine, config, StoreTime::new(clock, 0), Arc::default())
+        let opened = Opened { engine, latest_time_ms: 0, memory_limit: Arc::default(), shards: None };
+        Self::assemble(opened, config, clock)
     }
 
-    fn assemble(
-        engine: Arc<dyn Engine>,
-        config: Config,
-        time: StoreTime,
-        memory_limit: Arc<MemoryLimit>,
-    ) -> Result<Self> {
-        let Stack { engine, encrypted } = stack::over(engine, &config)?;
+    fn assemble(opened: Opened, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let time = StoreTime::new(clock, opened.latest_time_ms);
+        let Stack { engine, encrypted } = stack::over(opened.engine, &config)?;
         let start = Start::now(&**time.clock())?;
         let core = Core {
             engine,
@@ -155,7 +149,8 @@ impl Database {
             metrics: Metrics::new(config.workers),
             settings: Settings::default(),
             config,
-            memory_limit,
+            memory_limit: opened.memory_limit,
+            shards: opened.shards,
             closed: AtomicBool::new(false),
             clients: Clients::default(),
             shutdown: Shutdown::default(),
@@ -189,6 +184,18 @@ impl Database {
     /// Blocks until every command and call that is under way has ended; those that come meanwhile wait.
     pub fn settle(&self) {
         drop(block_on(self.core.gates.all()));
+    }
+
+    /// The shards, where it is spread over some: to list, add, weigh and remove them while it is used.
+    pub fn shards(&self) -> Option<&Arc<Sharded>> {
+        self.core.shards.as_ref()
+    }
+
+    /// Opens one more shard, as those are that it was opened with, for [`Sharded::add`]. Its memory counts
+    /// against the limit of this database.
+    pub fn open_shard(&self, shard: &ShardOf) -> Result<Shard> {
+        let clock = self.core.time.clock().clone();
+        opening::open_shard(shard, &self.core.memory_limit, clock).map(|(shard, _)| shard)
     }
 
     /// Commands' counters.

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     clock::Clock,
-    config::{Config, Durability, Storage},
+    config::{Config, Durability, ShardOf, ShardStore, Storage},
     engine::{
         Engine,
         disk::{DiskEngine, DiskOptions},
@@ -13,6 +13,10 @@ use crate::{
     },
     error::{Error, Result},
     files::{Files, SystemFiles},
+    layer::{
+        sharded::{Shard, Sharded},
+        stack,
+    },
     oplog::{LogOptions, Recovery},
 };
 
@@ -23,18 +27,86 @@ pub(crate) struct Opened {
     pub(crate) latest_time_ms: u64,
     /// What its memory counts against.
     pub(crate) memory_limit: Arc<MemoryLimit>,
+    /// The engine as what it is, where it is spread over shards.
+    pub(crate) shards: Option<Arc<Sharded>>,
 }
 
 /// Opens the engine that a configuration describes.
 pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened> {
+    let memory_limit = Arc::new(MemoryLimit::new(config.max_memory_bytes, config.eviction));
+    if config.shards.is_empty() {
+        let (engine, latest_time_ms) = open_one(config, &memory_limit, clock)?;
+        return Ok(Opened { engine, latest_time_ms, memory_limit, shards: None });
+    }
+    let (sharded, latest_time_ms) = open_sharded(config, &memory_limit, clock)?;
+    Ok(Opened { engine: sharded.clone(), latest_time_ms, memory_limit, shards: Some(sharded) })
+}
+
+/// Opens a shard, and answers the latest store time that it had seen.
+pub(crate) fn open_shard(
+    shard: &ShardOf,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Shard, u64)> {
+    let (engine, latest_time_ms) = match &shard.store {
+        ShardStore::Engine(engine) => (engine.clone(), 0),
+        ShardStore::Config(config) => {
+            let named = |error: Error| Error::new(error.kind(), format!("shard {}: {error}", shard.name));
+            let (engine, latest_time_ms) = open_one(config, memory_limit, clock).map_err(named)?;
+            (stack::over_shard(engine, config).map_err(named)?, latest_time_ms)
+        }
+    };
+    Ok((Shard { name: shard.name.clone(), weight: shard.weight, engine }, latest_time_ms))
+}
+
+fn open_sharded(
+    config: &Config,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Sharded>, u64)> {
+    if config.store_path.is_none() {
+        // Before anything is made on disk.
+        config.shards.iter().try_for_each(refuse_durable)?;
+    }
+    let mut shards = Vec::new();
+    let mut latest_time_ms = 0;
+    for shard in &config.shards {
+        let (shard, latest_ms) = open_shard(shard, memory_limit, clock.clone())?;
+        latest_time_ms = latest_time_ms.max(latest_ms);
+        shards.push(shard);
+    }
+    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock);
+    Ok((Sharded::open(config.store_path.as_deref(), seams, shards)?, latest_time_ms))
+}
+
+fn refuse_durable(shard: &ShardOf) -> Result<()> {
+    match &shard.store {
+        ShardStore::Config(config) if config.store_path.is_some() => {
+            Err(crate::layer::sharded::needs_directory(&shard.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens a store that is not spread; answers the latest store time that it had seen.
+fn open_one(
+    config: &Config,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn Engine>, u64)> {
+    if !config.shards.is_empty() {
+        return Err(Error::invalid(
+            "a shard cannot be spread over shards itself; name these beside the others",
+        ));
+    }
     let memory = MemoryOptions {
-        limit: Arc::new(MemoryLimit::new(config.max_memory_bytes, config.eviction)),
+        limit: memory_limit.clone(),
         snapshot_log_bytes: config.snapshot_log_bytes,
         snapshot_interval: config.snapshot_interval,
     };
     let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
     let log = LogOptions { durability: config.durability, ..LogOptions::default() };
-    let (engine, latest_time_ms): (Arc<dyn Engine>, u64) = match (config.storage, &config.store_path) {
+    Ok(match (config.storage, &config.store_path) {
         (Storage::Memory, None) => (MemoryEngine::volatile_at(&memory, clock)?, 0),
         (Storage::Memory, Some(path)) => {
             let (engine, recovery) = MemoryEngine::open(&memory, seams, path, log)?;
@@ -55,8 +127,7 @@ pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened> {
         }
         (Storage::Disk, None) => return Err(no_path("a store on disk", "Config::disk(path)")),
         (Storage::JsonFile, None) => return Err(no_path("a JSON file", "Config::json_file(path)")),
-    };
-    Ok(Opened { engine, latest_time_ms, memory_limit: memory.limit })
+    })
 }
 
 fn no_path(what: &str, way_out: &str) -> Error {

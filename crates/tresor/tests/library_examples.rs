@@ -24,6 +24,8 @@ mod lru_cache_over_a_store;
 mod measure_get;
 #[path = "../examples/measure_layers.rs"]
 mod measure_layers;
+#[path = "../examples/shards.rs"]
+mod shards;
 #[path = "../examples/threads.rs"]
 mod threads;
 #[path = "../examples/two_json_files_behind_a_ring.rs"]
@@ -112,6 +114,16 @@ fn measure_layers_finds_every_key() -> tresor::Result<()> {
         let shrinks = row.name.contains("zlib") || row.name.contains("lz4") || row.name.contains("zstd");
         assert_eq!(row.ratio < 1.0, shrinks, "{}: {}", row.name, row.ratio);
     }
+    Ok(())
+}
+
+#[test]
+fn shards_takes_a_store_of_one_engine_in() -> tresor::Result<()> {
+    let directory = env::temp_dir().join(format!("tresor-sharded-{}", process::id()));
+    let listed = shards::run(&directory)?;
+    fs::remove_dir_all(&directory).expect("the store's directory is there");
+    let weights: Vec<_> = listed.iter().map(|shard| (shard.name.as_str(), shard.weight)).collect();
+    assert_eq!(weights, [("alone", 1), ("file", 1), ("logged", 2)]);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
     cached::{Cached, Capacity},
 };
 use crate::{
-    config::Config,
+    config::{Config, ShardOf, ShardStore, Storage},
     engine::{Content, DATABASES, Engine, Kind, Order, Scan},
     error::{Error, Result},
 };
@@ -47,10 +47,21 @@ pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Stack> {
         let most = config.compression.max_value_bytes.min(config.max_value_bytes.max(1));
         engine = Compressed::new(engine, CompressionOptions { max_value_bytes: most, ..config.compression })?;
     }
-    if let Some(capacity) = config.cache {
-        engine = Arc::new(Cached::new(engine, capacity)?);
-    }
-    Ok(Stack { engine, encrypted })
+    Ok(Stack { engine: cached(engine, config)?, encrypted })
+}
+
+/// The same on a shard. What is packed there is left to the layers over all shards, unless the shard asks for
+/// some of its own.
+pub(crate) fn over_shard(engine: Arc<dyn Engine>, config: &Config) -> Result<Arc<dyn Engine>> {
+    let is_coded = config.encryption.is_some() || config.compression.method != Method::None;
+    if is_coded { over(engine, config).map(|stack| stack.engine) } else { cached(engine, config) }
+}
+
+fn cached(engine: Arc<dyn Engine>, config: &Config) -> Result<Arc<dyn Engine>> {
+    Ok(match config.cache {
+        Some(capacity) => Arc::new(Cached::new(engine, capacity)?),
+        None => engine,
+    })
 }
 
 /// Refuses a store whose values only a key can open.
@@ -71,7 +82,8 @@ fn refuse_encrypted(engine: &dyn Engine) -> Result<()> {
     Ok(())
 }
 
-/// The layers and the engine in a line, from outside in, as in `cached(100) > zstd > disk`.
+/// The layers and the engine in a line, from outside in, as in `cached(100) > zstd > disk`. Where the
+/// configuration names shards, these are the engine, as in `zstd > sharded(memory, cached(100) > disk)`.
 pub fn describe(config: &Config, engine: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     match config.cache {
@@ -83,6 +95,25 @@ pub fn describe(config: &Config, engine: &str) -> String {
         parts.push(config.compression.method.name().to_owned());
     }
     parts.extend(config.encryption.as_ref().map(|encryption| encryption.cipher.name().to_owned()));
-    parts.push(engine.to_owned());
+    if config.shards.is_empty() {
+        parts.push(engine.to_owned());
+    } else {
+        let shards: Vec<String> = config.shards.iter().map(describe_shard).collect();
+        parts.push(format!("sharded({})", shards.join(", ")));
+    }
     parts.join(" > ")
+}
+
+fn describe_shard(shard: &ShardOf) -> String {
+    match &shard.store {
+        ShardStore::Engine(engine) => engine.capabilities().name.to_owned(),
+        ShardStore::Config(config) => describe(
+            config,
+            match config.storage {
+                Storage::Memory => "memory",
+                Storage::JsonFile => "json",
+                Storage::Disk => "disk",
+            },
+        ),
+    }
 }

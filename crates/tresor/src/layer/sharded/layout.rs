@@ -187,6 +187,13 @@ impl Laid {
         self.layout.seats.iter_mut().find(|seat| seat.name == name)
     }
 
+    /// The member of a shard that has no part in the rings.
+    pub(super) fn waiting(&self, name: &str) -> Option<u8> {
+        let mut seats = self.layout.seats.iter().zip(&self.numbers);
+        let waiting = seats.find(|(seat, _)| seat.name == name && seat.weight == 0 && seat.next == 0);
+        waiting.map(|(_, number)| *number)
+    }
+
     /// Takes seats away from those who have no weight and are not wanted any more.
     pub(super) fn remove(&mut self, gone: impl Fn(&Seat) -> bool) {
         let numbers = std::mem::take(&mut self.numbers);

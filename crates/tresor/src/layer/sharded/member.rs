@@ -44,10 +44,7 @@ impl Shard {
         if layer_is || !self.engine.capabilities().durable {
             return Ok(());
         }
-        let name = &self.name;
-        let message =
-            format!("shard {name} outlives the process: say in which directory the layer keeps its files");
-        Err(Error::invalid(message))
+        Err(needs_directory(&self.name))
     }
 
     /// Refuses what cannot be a shard.
@@ -64,6 +61,14 @@ impl Shard {
         );
         Err(Error::new(ErrorKind::Unsupported, message))
     }
+}
+
+/// What is said of a shard that outlives the process where the layer does not.
+pub(crate) fn needs_directory(name: &str) -> Error {
+    Error::invalid(format!(
+        "shard {name} outlives the process, so the layer has to as well: name a directory for its own files as \
+         the store's path (--store-path)"
+    ))
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -31,6 +31,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+pub(crate) use self::member::needs_directory;
 use self::{
     core::{Core, start},
     work::Worker,

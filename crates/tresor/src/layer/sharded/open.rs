@@ -9,18 +9,21 @@ use super::{
     Sharded,
     core::{Core, too_many},
     intents::{Intents, Left},
-    layout::{self, Laid, Layout, Seat},
+    layout::{self, Laid, Layout, Moved, Seat},
     member::{Member, Shard},
-    rebalance::set_out,
-    routes::{PLAIN, Routes},
+    rebalance::{expected, set_out, takes_entries},
+    routes::{PLAIN, Place, Routes},
     work::Worker,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    engine::{block_on, json_file::place::Place},
+    engine::{Content, DATABASES, Engine, Order, Scan, block_on, json_file::place::Place as File},
     error::{Error, ErrorKind, Result},
     files::{Files, SystemFiles},
 };
+
+/// Keys asked for at once when it only matters whether there are any.
+const LOOKED_AT: usize = 16;
 
 impl Sharded {
     /// A store over engines in memory that ends with the process. [`Invalid`](ErrorKind::Invalid) for an
@@ -34,6 +37,9 @@ impl Sharded {
     /// how far a move has come, and batches that are not done on all shards. These are finished first, and a
     /// move goes on. All shards that the directory knows must be given; their weights are those of the
     /// directory, and a shard that it does not know has none until [`rebalance`](Self::rebalance) gives it one.
+    ///
+    /// The first time, one of the shards may have entries already: it begins with all the weight, and a move
+    /// to the weights given begins at once. [`Invalid`](ErrorKind::Invalid) if several have some.
     pub fn open(
         directory: Option<&Path>,
         (files, clock): (Arc<dyn Files>, Arc<dyn Clock>),
@@ -44,7 +50,7 @@ impl Sharded {
         let mut known = None;
         if let Some(directory) = directory {
             let path = directory.join(layout::NAME);
-            let (place, bytes) = Place::open(files.clone(), &path)?;
+            let (place, bytes) = File::open(files.clone(), &path)?;
             let unreadable = |error: Error| Error::new(error.kind(), format!("{}: {error}", path.display()));
             known = bytes.map(|bytes| Layout::decode(&bytes)).transpose().map_err(unreadable)?;
             file = Some(place);
@@ -87,14 +93,54 @@ fn check(shards: &[Shard], layer_is_durable: bool) -> Result<()> {
     }
 }
 
-/// The layout of shards that were never together before.
+/// The layout of shards that were never together before. Nobody knows by which weights keys came to several
+/// of them, so only one may have some: a store of one engine, which this makes a sharded one.
 fn first(shards: &[Shard]) -> Result<Layout> {
+    let mut filled: Vec<&str> = Vec::new();
+    for shard in shards {
+        if has_entries(&*shard.engine).map_err(|error| named(shard, error))? {
+            filled.push(&shard.name);
+        }
+    }
+    if filled.len() > 1 {
+        let message = format!(
+            "shards {} have entries already, and nobody knows which key belongs where: only one may have some \
+             when shards come together first. Begin with empty shards and copy the entries into them \
+             (`tresor copy`)",
+            filled.join(", ")
+        );
+        return Err(Error::invalid(message));
+    }
+    let begins = filled.first().filter(|_| shards.len() > 1);
+    if begins.is_some() {
+        shards.iter().try_for_each(|shard| takes_entries(&shard.name, &*shard.engine))?;
+    }
     let seat = |shard: &Shard| {
         let store_id = store_id_of(shard)?;
-        Ok(Seat { name: shard.name.clone(), weight: shard.weight, next: shard.weight, store_id })
+        let weight = if begins.is_none_or(|begins| *begins == shard.name) { shard.weight } else { 0 };
+        Ok(Seat { name: shard.name.clone(), weight, next: shard.weight, store_id })
     };
     let seats = shards.iter().map(seat).collect::<Result<_>>()?;
-    Ok(Layout { layer: random()?, store_id: random()?, seats, moved: None })
+    let moved = begins.map(|_| Moved { before: Place::Start, done: Place::Start });
+    Ok(Layout { layer: random()?, store_id: random()?, seats, moved })
+}
+
+/// Whether an engine has anything, expired entries included.
+pub(super) fn has_entries(engine: &dyn Engine) -> Result<bool> {
+    for database in 0..DATABASES {
+        let mut scan = Scan::all(database, Order::Any, Content::Keys, LOOKED_AT);
+        loop {
+            let page = block_on(engine.scan(&scan, 0))?;
+            if !page.is_empty() {
+                return Ok(true);
+            }
+            match page.next {
+                Some(next) => scan.position = next,
+                None => break,
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The layout that a file says, with the shards that are there now.
@@ -125,9 +171,11 @@ fn again(mut layout: Layout, shards: &[Shard]) -> Result<Layout> {
 
 fn store_id_of(shard: &Shard) -> Result<u64> {
     let status = block_on(shard.engine.status());
-    status
-        .map(|status| status.store_id)
-        .map_err(|error| Error::new(error.kind(), format!("shard {}: {error}", shard.name)))
+    status.map(|status| status.store_id).map_err(|error| named(shard, error))
+}
+
+fn named(shard: &Shard, error: Error) -> Error {
+    Error::new(error.kind(), format!("shard {}: {error}", shard.name))
 }
 
 /// Gives every seat its member.
@@ -151,7 +199,8 @@ fn resume(core: &Core, left: Left) {
     }
     if core.laid.lock().layout.moved.is_some() {
         set_out(core);
-        core.start_moving(0);
+        // Only a figure to show: a shard that does not answer now is asked again by the move.
+        core.start_moving(expected(core, &[]).unwrap_or(0));
     }
 }
 

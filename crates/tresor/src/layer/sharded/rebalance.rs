@@ -11,13 +11,14 @@ use super::{
     core::{Core, too_many},
     figures,
     layout::{self, Moved, Seat, next_weights, ring_of},
-    member::{Member, Shard},
+    member::Shard,
+    open::has_entries,
     ring::hash_of_key,
     routes::{Moving, Place},
     scan,
 };
 use crate::{
-    engine::{Content, DATABASES, Order, Page, Scan, block_on},
+    engine::{Content, DATABASES, Engine, Order, Page, Scan, block_on},
     error::{Error, ErrorKind, Result},
 };
 
@@ -149,14 +150,17 @@ impl Sharded {
     /// Gives shards other weights and begins to move what becomes another's; weight 0 removes a shard.
     /// [`NotFound`](ErrorKind::NotFound) for a name that is none, [`Unavailable`](ErrorKind::Unavailable)
     /// while keys are being moved already, [`Unsupported`](ErrorKind::Unsupported) if a shard takes no
-    /// entries as they are.
+    /// entries as they are, [`Invalid`](ErrorKind::Invalid) for a shard that has had no weight and has entries:
+    /// they were never part of this store.
     pub fn rebalance(&self, weights: &[(&str, u32)]) -> Result<()> {
         let core = &*self.core;
         let expected = expected(core, weights)?;
         let numbers = core.laid.lock().numbers.clone();
         for number in numbers {
-            takes_entries(core.member(number))?;
+            let member = core.member(number);
+            takes_entries(&member.name, &*member.engine)?;
         }
+        self.refuse_strangers(weights)?;
         layout::change(core, &core.laid, |laid| {
             next_weights(&mut laid.layout, weights)?;
             laid.layout.moved = Some(Moved { before: Place::Start, done: Place::Start });
@@ -167,9 +171,36 @@ impl Sharded {
         Ok(())
     }
 
+    /// Refuses a shard with entries of its own where one comes to the ring: moving would remove them.
+    fn refuse_strangers(&self, weights: &[(&str, u32)]) -> Result<()> {
+        for (name, weight) in weights {
+            let seat = self.core.laid.lock().waiting(name).filter(|_| *weight > 0);
+            let Some(member) = seat.map(|number| self.core.member(number)) else { continue };
+            if has_entries(&*member.engine).map_err(|error| member.named(error))? {
+                let message = format!(
+                    "shard {name} has entries of its own, which it would lose as a part of this store: name an \
+                     empty store, and copy these entries into the whole (`tresor copy`)"
+                );
+                return Err(Error::invalid(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The engine of a shard that is there, or was there last under this name.
+    pub fn engine(&self, name: &str) -> Option<Arc<dyn Engine>> {
+        let named = self.core.members().filter(|(_, member)| member.name == name);
+        named.last().map(|(_, member)| member.engine.clone())
+    }
+
     /// What [`rebalance`](Self::rebalance) with these weights would move, by shard; a name that is none
     /// stands for a new shard. Looks at all entries.
     pub fn try_out(&self, weights: &[(&str, u32)]) -> Result<Vec<Move>> {
+        self.try_out_while(weights, &|| true)
+    }
+
+    /// The same for as long as it is asked to go on; [`Unavailable`](ErrorKind::Unavailable) when it is not.
+    pub fn try_out_while(&self, weights: &[(&str, u32)], go_on: &dyn Fn() -> bool) -> Result<Vec<Move>> {
         let core = &*self.core;
         let (mut layout, mut numbers) = {
             let laid = core.laid.lock();
@@ -188,7 +219,7 @@ impl Sharded {
             numbers.iter().copied().zip(layout.seats.iter().map(|seat| seat.name.as_str())).collect();
         let mut moves: BTreeMap<(u8, u8), (u64, u64)> = BTreeMap::new();
         for database in 0..DATABASES {
-            each_page(core, database, |page| {
+            each_page(core, database, go_on, |page| {
                 let routes = core.routes.load();
                 for (key, entry) in page.iter() {
                     let hash = hash_of_key(key.key);
@@ -235,11 +266,13 @@ pub(super) fn set_out(core: &Core) {
 }
 
 /// About how many entries a move to the next ring moves.
-fn expected(core: &Core, weights: &[(&str, u32)]) -> Result<u64> {
+pub(super) fn expected(core: &Core, weights: &[(&str, u32)]) -> Result<u64> {
     let status = block_on(figures::status(core))?;
     let laid = core.laid.lock();
     let mut layout = laid.layout.clone();
-    next_weights(&mut layout, weights)?;
+    if !weights.is_empty() {
+        next_weights(&mut layout, weights)?;
+    }
     let next = ring_of(&layout, &laid.numbers, |seat| seat.next);
     let shares = core.routes.load().ring.shares(&next);
     let moved: f64 = shares.iter().filter(|((from, to), _)| from != to).map(|(_, share)| share).sum();
@@ -247,14 +280,17 @@ fn expected(core: &Core, weights: &[(&str, u32)]) -> Result<u64> {
 }
 
 /// Refuses an engine that cannot be moved to.
-fn takes_entries(member: &Member) -> Result<()> {
-    let adopted = block_on(member.engine.adopt(&Page::default(), 0, 0));
-    adopted.map(drop).map_err(|error| Error::new(error.kind(), format!("shard {}: {error}", member.name)))
+pub(super) fn takes_entries(name: &str, engine: &dyn Engine) -> Result<()> {
+    let adopted = block_on(engine.adopt(&Page::default(), 0, 0));
+    adopted.map(drop).map_err(|error| Error::new(error.kind(), format!("shard {name}: {error}")))
 }
 
-fn each_page(core: &Core, database: u8, mut each: impl FnMut(&Page)) -> Result<()> {
+fn each_page(core: &Core, database: u8, go_on: &dyn Fn() -> bool, mut each: impl FnMut(&Page)) -> Result<()> {
     let mut all = Scan::all(database, Order::Ascending, Content::Entries, TRIED_TOGETHER);
     loop {
+        if !go_on() {
+            return Err(Error::new(ErrorKind::Unavailable, "trying it out was broken off"));
+        }
         let page = block_on(scan::scan(core, &all, 0))?;
         each(&page);
         match page.next {
