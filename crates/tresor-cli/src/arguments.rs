@@ -34,6 +34,8 @@ pub(crate) enum Chosen {
     Health(client::health::Arguments),
     /// Have a server read its encryption keys again and re-encrypt all values under the first
     RotateKeys(client::rotate_keys::Arguments),
+    /// List a server's shards, add one, remove one, weigh them anew
+    Shards(client::shards::Arguments),
     /// Examine the log and the snapshots of a stopped store, and repair them if asked to
     Check(check::Arguments),
     /// Write every entry as a line of JSON

@@ -58,6 +58,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::List(arguments) => client::list::run(&arguments),
         Chosen::Health(arguments) => client::health::run(&arguments),
         Chosen::RotateKeys(arguments) => client::rotate_keys::run(&arguments),
+        Chosen::Shards(arguments) => client::shards::run(&arguments),
         Chosen::Check(arguments) => check::run(&arguments),
         Chosen::Dump(arguments) => dump::run(&arguments),
         Chosen::Load(arguments) => load::run(&arguments),

@@ -16,6 +16,11 @@ impl Progress {
         )
     }
 
+    /// Towards a number of entries that is only about right.
+    pub(crate) fn keys(about: u64) -> Self {
+        Self::new(ProgressBar::new(about), "{wide_bar} {human_pos}/~{human_len} keys, {per_sec}, {eta} left")
+    }
+
     /// Towards a number of bytes.
     pub(crate) fn bytes(total: u64) -> Self {
         Self::new(ProgressBar::new(total), "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left")
@@ -40,10 +45,15 @@ impl Progress {
         self.bar.inc(by);
     }
 
-    /// This much is done in all, of so many.
-    pub(crate) fn reach(&self, done: u64, total: u64) {
-        self.bar.set_length(total);
+    /// So much is done, of about so much.
+    pub(crate) fn come_to(&self, done: u64, about: u64) {
+        self.bar.set_length(about.max(done));
         self.bar.set_position(done);
+    }
+
+    /// Says a line above the bar, or where it would be.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
     }
 
     /// All is done.

@@ -69,7 +69,8 @@ impl StoppedStore {
             EngineChoice::Cassandra => Arc::new(SystemClock::new()),
             _ => Arc::new(Moment { unix_ms, opened: Instant::now() }),
         };
-        let database = open_store(&assembly, clock).map_err(|error| cannot_open(name, &error))?;
+        let store = open_store(&assembly, clock).map_err(|error| cannot_open(name, &error))?;
+        let database = store.database;
         let mut session = database.session(0);
         block_on(session.enter());
         session.leave();

@@ -13,7 +13,7 @@ fn through(shape: Shape, engine: &[&str]) {
     let has: &[&str] = match engine {
         [] => &HAS,
         // It counts keys only when asked to.
-        [_, "disk", ..] => &HAS[..4],
+        [_, "disk", ..] | ["--config", ..] => &HAS[..4],
         _ => &HAS[..5],
     };
     run_folder("", |run| {
@@ -77,6 +77,26 @@ fn scripts_hold_on_disk_with_a_cache_in_front() {
     // So small that entries come and go.
     let cached = ["--engine", "disk", "--store-path", path, "--cache-capacity", "3"];
     through(Shape::Resp3, &cached);
+}
+
+#[test]
+fn scripts_hold_in_both_versions_on_shards_of_all_kinds() {
+    for shape in [Shape::Resp2, Shape::Resp3] {
+        let directory = TemporaryDirectory::new("scripts");
+        let place = |name: &str| directory.join(name).display().to_string();
+        let shards = [("memory", "logged"), ("json", "store.json"), ("disk", "disk"), ("sqlite", "store.db")];
+        let tables = shards.map(|(engine, path)| {
+            format!(
+                "[[shard]]\nname = \"{engine}\"\nengine = \"{engine}\"\nstore-path = \"{}\"\n",
+                place(path)
+            )
+        });
+        let file = place("tresor.toml");
+        let text = format!("store-path = \"{}\"\n{}", place("layer"), tables.concat());
+        std::fs::write(&file, text).expect("the temporary directory takes a file");
+        // Each command would wait for the disks of all of them otherwise.
+        through(shape, &["--config", &file, "--durability", "none"]);
+    }
 }
 
 #[test]

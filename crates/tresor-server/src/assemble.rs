@@ -5,17 +5,23 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use tresor::{
     Config, Database, Error, Result,
     clock::{Clock, SystemClock},
+    engine::Engine,
     files::{Files, SystemFiles},
     shutdown::Saving,
 };
 
-use crate::{Addresses, Ending, Server, ServerConfig, Stopper};
+use crate::{
+    Addresses, Ending, Server, ServerConfig, Stopper,
+    sharding::{ReadShards, ShardChoice, ShardControl},
+};
 
 /// Where data can live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// Tables in memory, with a log and snapshots where there is a path.
     Memory,
@@ -44,8 +50,12 @@ impl fmt::Display for EngineChoice {
 /// All that a server is made of.
 #[derive(Clone)]
 pub struct Assembly {
-    /// Where the data lives.
+    /// Where the data lives, unless it is spread over shards.
     pub engine: EngineChoice,
+    /// The shards over which it is spread; none for one engine.
+    pub shards: Vec<ShardChoice>,
+    /// Reads the shards of the configuration file again when one is added.
+    pub configured_shards: ReadShards,
     /// The cluster, for [`EngineChoice::Cassandra`].
     pub cassandra: Option<tresor_cassandra::Options>,
     /// The database over it.
@@ -60,10 +70,22 @@ pub struct Assembly {
     pub server: ServerConfig,
 }
 
+impl Assembly {
+    /// The engine in words, as in `disk` or `sharded(memory, disk)`.
+    pub fn engine_in_words(&self) -> String {
+        if self.shards.is_empty() {
+            return self.engine.to_string();
+        }
+        let engines: Vec<String> = self.shards.iter().map(|shard| shard.engine.to_string()).collect();
+        format!("sharded({})", engines.join(", "))
+    }
+}
+
 /// A running server with its database.
 pub struct Assembled {
     server: Server,
     database: Database,
+    shards: Option<Arc<ShardControl>>,
 }
 
 /// Opens the store, then serves it.
@@ -71,12 +93,12 @@ pub struct Assembled {
 /// # Errors
 /// What opening the store or binding the ports answers. Nothing is left open or running then.
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
-    let database = open_store(&assembly, Arc::new(SystemClock::new()))
-        .map_err(|error| naming_the_option(&assembly.database, error))?;
+    let OpenStore { database, shards } = open_store(&assembly, Arc::new(SystemClock::new()))
+        .map_err(|error| naming_the_option(&assembly, error))?;
     set_up(&assembly, &database);
-    let server = Server::start(database.clone(), assembly.server);
-    match server {
-        Ok(server) => Ok(Assembled { server, database }),
+    let config = ServerConfig { shards: shards.clone(), ..assembly.server };
+    match Server::start(database.clone(), config) {
+        Ok(server) => Ok(Assembled { server, database, shards }),
         Err(error) => {
             database.close()?;
             Err(error)
@@ -84,22 +106,40 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     }
 }
 
+/// An open store that nobody serves yet.
+pub struct OpenStore {
+    /// The database with all its layers.
+    pub database: Database,
+    /// What changes its shards, where it is spread over some.
+    pub shards: Option<Arc<ShardControl>>,
+}
+
 /// Opens the store that an assembly describes, layers included, and serves it to nobody.
 ///
 /// # Errors
 /// What opening the store answers.
-pub fn open_store(assembly: &Assembly, clock: Arc<dyn Clock>) -> Result<Database> {
-    match &assembly.cassandra {
-        Some(options) => open_cassandra(options, &assembly.database, clock),
-        None if assembly.engine == EngineChoice::Sqlite => open_sqlite(&assembly.database, clock),
-        None => Database::open_with_clock(assembly.database.clone(), clock),
+pub fn open_store(assembly: &Assembly, clock: Arc<dyn Clock>) -> Result<OpenStore> {
+    let config = &assembly.database;
+    if !assembly.shards.is_empty() {
+        let configured = assembly.configured_shards.clone();
+        let (database, shards) = ShardControl::open(config, (&assembly.shards, configured), clock)?;
+        return Ok(OpenStore { database, shards: Some(Arc::new(shards)) });
     }
+    let database = match &assembly.cassandra {
+        Some(options) => open_cassandra(options, config, clock)?,
+        None if assembly.engine == EngineChoice::Sqlite => {
+            Database::with_clock(open_sqlite(config, clock.clone())?, config.clone(), clock)?
+        }
+        None => Database::open_with_clock(config.clone(), clock)?,
+    };
+    Ok(OpenStore { database, shards: None })
 }
 
 /// Names the option beside what went wrong with the path.
-fn naming_the_option(config: &Config, error: Error) -> Error {
-    match &config.store_path {
-        Some(path) if !error.message().contains("--store-path") => {
+fn naming_the_option(assembly: &Assembly, error: Error) -> Error {
+    match &assembly.database.store_path {
+        // An error of a shard names the shard.
+        Some(path) if assembly.shards.is_empty() && !error.message().contains("--store-path") => {
             Error::new(error.kind(), format!("cannot open --store-path {}", path.display())).caused_by(error)
         }
         _ => error,
@@ -116,15 +156,14 @@ fn open_cassandra(
     Database::with_clock(engine, config.clone(), clock)
 }
 
-/// A database in one file; the configuration's other words about memory and logs do not concern it.
-fn open_sqlite(config: &Config, clock: Arc<dyn Clock>) -> Result<Database> {
+/// An engine in one file; the configuration's other words about memory and logs do not concern it.
+pub(crate) fn open_sqlite(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
     let Some(path) = &config.store_path else {
         return Err(Error::invalid("the sqlite engine needs a file: name it with --store-path"));
     };
     let options = tresor_sqlite::Options::at(path).durability(config.durability);
-    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
-    let engine = tresor_sqlite::SqliteEngine::open(options, seams)?;
-    Database::with_clock(engine, config.clone(), clock)
+    let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock);
+    Ok(tresor_sqlite::SqliteEngine::open(options, seams)?)
 }
 
 /// Before the first client: what it has to prove, and what CONFIG and INFO will show.
@@ -163,6 +202,9 @@ impl Assembled {
     pub fn finish(self) -> Result<()> {
         let ending = self.server.wait();
         self.server.shutdown();
+        if let Some(shards) = &self.shards {
+            shards.forget()?;
+        }
         if matches!(*ending, Ending::Asked(Saving::Always)) {
             self.database.engine().save().wait()?;
         }

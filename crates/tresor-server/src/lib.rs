@@ -17,6 +17,7 @@ mod listener;
 pub mod protocol;
 mod run;
 mod server;
+pub mod sharding;
 mod stop;
 mod work;
 mod worker;

@@ -19,6 +19,7 @@ use crate::{
     key_rotation::{KeyRotation, KeySource},
     limits::Limits,
     listener::{Acceptor, Bound, Hand, accept_all, bind},
+    sharding::ShardControl,
     stop::{Ending, Stopper},
     worker::{Door, WorkerOptions, WorkerThread},
 };
@@ -44,6 +45,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// Where the encryption keys can be read again, for a store that is encrypted.
     pub encryption_keys: Option<KeySource>,
+    /// What `/v1/shards` asks, where the store is spread over some.
+    pub shards: Option<Arc<ShardControl>>,
     /// How long connections may take to finish what they have begun when the server stops.
     pub shutdown_grace: Duration,
 }
@@ -60,6 +63,7 @@ impl Default for ServerConfig {
             http_limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
             encryption_keys: None,
+            shards: None,
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -98,7 +102,8 @@ impl Server {
         let addresses = Addresses { resp: of(&bound, Door::Resp), http: of(&bound, Door::Http) };
         let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
         let rotation = KeyRotation::new(config.encryption_keys);
-        let http = HttpShared::new(hosts, config.http_limits, config.workers, rotation.clone());
+        let admin = (rotation.clone(), config.shards);
+        let http = HttpShared::new(hosts, config.http_limits, config.workers, admin);
         let (stopper, workers) = (Stopper::new(), Vec::new());
         let mut server = Self { addresses, stopper, workers, acceptor: None, rotation };
         let settings = database.settings();

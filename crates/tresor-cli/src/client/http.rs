@@ -102,7 +102,7 @@ impl Client {
 }
 
 /// What the server said about a request that it did not do.
-fn refused(mut response: Response<Body>) -> Failure {
+pub(super) fn refused(mut response: Response<Body>) -> Failure {
     let status = response.status();
     let body =
         response.body_mut().with_config().limit(SHOWN_ERROR_BYTES).read_to_string().unwrap_or_default();
@@ -119,14 +119,7 @@ pub(crate) fn key_path(key: &str) -> Outcome<String> {
     if key.is_empty() {
         return Err(Failure::usage("the empty key has no path; over HTTP it is reachable as /kv?key="));
     }
-    let mut path = String::from("/keys/");
-    for byte in key.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(byte as char);
-        } else {
-            write!(path, "%{byte:02X}").map_err(Failure::failed)?;
-        }
-    }
+    let path = format!("/keys/{}", segment(key));
     // Clients take these two for steps in a path, escaped or not.
     if matches!(key, "." | "..") {
         return Err(Failure::usage(format!(
@@ -134,6 +127,20 @@ pub(crate) fn key_path(key: &str) -> Outcome<String> {
         )));
     }
     Ok(path)
+}
+
+/// A word as one segment of a path.
+pub(super) fn segment(word: &str) -> String {
+    let mut segment = String::new();
+    for byte in word.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(byte as char);
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
 }
 
 #[cfg(test)]

@@ -10,3 +10,4 @@ mod http;
 pub(crate) mod list;
 pub(crate) mod put;
 pub(crate) mod rotate_keys;
+pub(crate) mod shards;

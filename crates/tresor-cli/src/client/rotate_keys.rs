@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 fn follow(client: &Client, mut state: Reencryption) -> Outcome<Reencryption> {
     let progress = Progress::entries(state.entries);
     while state.running {
-        progress.reach(state.looked_at, state.entries.max(state.looked_at));
+        progress.come_to(state.looked_at, state.entries);
         thread::park_timeout(INTERVAL);
         state = ask(client, "GET", "/v1/encryption")?.reencryption;
     }

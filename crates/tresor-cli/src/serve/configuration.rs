@@ -7,7 +7,7 @@ use std::{fs, path::Path, thread};
 
 use super::{
     cache_capacity::CacheCapacity,
-    options::{DurabilityName, EngineName, Options},
+    options::{DurabilityName, EngineName, Options, ShardOption},
 };
 use crate::failure::{Failure, Outcome};
 
@@ -33,6 +33,11 @@ pub(crate) fn to_toml(effective: &Options) -> Outcome<String> {
     let password = effective.password.as_ref().map(|_| MASK.to_owned());
     toml::to_string(&Options { password, ..effective.clone() })
         .map_err(|error| Failure::failed(format!("cannot print the configuration: {error}")))
+}
+
+/// The `[[shard]]` tables of a file as it is now.
+pub(crate) fn shards_in(file: &Path) -> Outcome<Vec<ShardOption>> {
+    Ok(read(file)?.shard.unwrap_or_default())
 }
 
 pub(crate) fn table_of(options: &Options) -> Outcome<toml::Table> {
@@ -61,6 +66,12 @@ fn settle(layered: Options) -> Outcome<Options> {
             "--mode {mode} is short for an --engine, so the two exclude each other: give one of them"
         )));
     }
+    let has_shards = layered.shard.as_ref().is_some_and(|shards| !shards.is_empty());
+    if has_shards && (layered.mode.is_some() || layered.engine.is_some()) {
+        return Err(Failure::usage(
+            "--engine and --mode: with [[shard]] tables in the configuration file each shard says its own engine; leave them out",
+        ));
+    }
     let engine = match layered.mode {
         Some(1 | 2) => EngineName::Disk,
         _ => layered.engine.unwrap_or(EngineName::Memory),
@@ -75,7 +86,7 @@ fn settle(layered: Options) -> Outcome<Options> {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     Ok(Options {
         mode: None,
-        engine: Some(engine),
+        engine: (!has_shards).then_some(engine),
         cache_capacity,
         durability: Some(durability),
         threads: Some(layered.threads.unwrap_or_else(cores)),

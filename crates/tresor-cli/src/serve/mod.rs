@@ -8,6 +8,7 @@ mod plan;
 mod port;
 mod ready_file;
 mod running;
+mod shards;
 mod size;
 
 use std::{
@@ -25,7 +26,8 @@ use tresor_server::assemble::Assembly;
 /// What `tresor serve` takes: where its options come from, and the options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// TOML file with any of the options below, each under its name without the dashes
+    /// TOML file with any of the options below, each under its name without the dashes, and with
+    /// `[[shard]]` tables, which spread the data over several stores
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the configuration that holds, secrets masked, and exit
@@ -76,7 +78,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
     let assembly = plan::assembly(&effective, arguments.config)?;
     if arguments.check_config {
-        let stack = layer::describe(&assembly.database, &assembly.engine.to_string());
+        let stack = layer::describe(&assembly.database, &assembly.engine_in_words());
         let text = format!("# {stack}\n{}", configuration::to_toml(&effective)?);
         return Ok(io::stdout().write_all(text.as_bytes())?);
     }

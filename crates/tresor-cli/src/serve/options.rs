@@ -178,6 +178,25 @@ pub(crate) struct Options {
     /// The least important lines that are still logged
     #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Logging")]
     pub(crate) log_level: Option<LogLevel>,
+
+    /// Stores to spread the data over; only a file can name them. Last, as TOML wants its tables.
+    #[arg(skip)]
+    pub(crate) shard: Option<Vec<ShardOption>>,
+}
+
+/// A `[[shard]]` table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ShardOption {
+    pub(crate) name: String,
+    pub(crate) engine: EngineName,
+    pub(crate) store_path: Option<PathBuf>,
+    #[serde(default = "one")]
+    pub(crate) weight: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 macro_rules! names {

@@ -17,9 +17,12 @@ use tresor_server::{
     assemble::{Assembly, EngineChoice},
 };
 
-use super::options::{
-    CipherName, CompressionName, ConsistencyName, DurabilityName, EngineName, MsetName, Options, PolicyName,
-    StateName, WritesName,
+use super::{
+    options::{
+        CipherName, CompressionName, ConsistencyName, DurabilityName, EngineName, MsetName, Options,
+        PolicyName, ShardOption, StateName, WritesName,
+    },
+    shards,
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -28,13 +31,17 @@ use crate::{
 
 /// What to assemble, from options in which everything is settled.
 pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outcome<Assembly> {
-    let engine = engine(options)?;
+    let shards =
+        shards::choices(options.shard.as_deref().unwrap_or_default(), options.store_path.as_deref())?;
+    let engine = if shards.is_empty() { engine(options)? } else { EngineChoice::Memory };
     let password = password::from(options.password.as_deref(), options.password_file.as_deref())?;
     refuse_strangers(options, password.is_some())?;
     let max_value_bytes = usize::try_from(said(options.max_value_bytes, "max-value-bytes")?.0)
         .map_err(|_| Failure::usage("--max-value-bytes: this machine cannot address that much"))?;
     Ok(Assembly {
         engine,
+        configured_shards: shards::reader(config_file.clone(), options.store_path.clone()),
+        shards,
         cassandra: cassandra(options, engine)?,
         database: database(options, max_value_bytes)?,
         password,
@@ -165,6 +172,7 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
         batch_size,
         auto_save_interval: Duration::from_secs(said(options.auto_save_interval, "auto-save-interval")?),
         store_path: options.store_path.clone(),
+        shards: Vec::new(),
         durability,
         max_memory_bytes: max_memory(options)?,
         eviction: eviction(said(options.max_memory_policy, "max-memory-policy")?),
@@ -257,7 +265,11 @@ fn cache(options: &Options) -> Outcome<Option<Capacity>> {
 fn max_memory(options: &Options) -> Outcome<Option<u64>> {
     let bytes = said(options.max_memory, "max-memory")?.bytes();
     let refuse = |reason: &str| Err(Failure::usage(format!("--max-memory: {reason}")));
+    let is_in_memory = |shard: &ShardOption| matches!(shard.engine, EngineName::Memory | EngineName::Json);
     match options.engine {
+        None if bytes.is_some() && !options.shard.iter().flatten().any(is_in_memory) => {
+            refuse("none of the shards has its data in memory")
+        }
         Some(EngineName::Disk) if bytes.is_some() => {
             refuse("the disk engine's data is not in memory; --block-cache-bytes limits what it keeps there")
         }

@@ -27,13 +27,14 @@ pub(crate) fn run(assembly: Assembly, options: &Options) -> Outcome {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     // Signals are caught before anything is open, so that none of them can end a half-started store.
     let mut signals = runtime.block_on(async { Signals::new() })?;
+    let engine = assembly.engine_in_words();
     let assembled = assemble(assembly)?;
     let addresses = assembled.addresses().clone();
     let ready_file = match &options.ready_file {
         Some(path) => Some(ReadyFile::write(path, &ready(&addresses))?),
         None => None,
     };
-    announce(&addresses, options);
+    announce(&addresses, options, &engine);
     let ended = until_ended(&runtime, &mut signals, assembled);
     drop(ready_file);
     ended
@@ -111,8 +112,33 @@ fn ready(addresses: &Addresses) -> Ready {
     Ready { pid: process::id(), http: port(&addresses.http), resp: port(&addresses.resp), line: None }
 }
 
+const SURVIVES_ALWAYS: &str = "a power cut (durability always)";
+const SURVIVES_INTERVAL: &str = "a crash of the process (durability interval)";
+const SURVIVES_NONE: &str = "only an orderly stop (durability none)";
+
+/// What becomes of data that is spread over shards: those in memory keep nothing, whatever the others do.
+fn shards_in_words(options: &Options) -> String {
+    let shards = options.shard.iter().flatten();
+    let volatile: Vec<&str> =
+        shards.filter(|shard| shard.store_path.is_none()).map(|shard| shard.name.as_str()).collect();
+    let is_kept = options.shard.iter().flatten().count() > volatile.len();
+    let survives = match options.durability {
+        Some(DurabilityName::Always) => SURVIVES_ALWAYS,
+        Some(DurabilityName::Interval) => SURVIVES_INTERVAL,
+        _ => SURVIVES_NONE,
+    };
+    match (is_kept, volatile.is_empty()) {
+        (false, _) => "data is gone when it stops (give the shards a store-path to keep it)".to_owned(),
+        (true, true) => format!("data is kept by the shards and an acknowledged write survives {survives}"),
+        (true, false) => format!(
+            "data on {} is gone when it stops (a store-path keeps it); on the other shards an acknowledged write survives {survives}",
+            volatile.join(", ")
+        ),
+    }
+}
+
 /// One line that tells someone new what is running and what becomes of their data.
-fn announce(addresses: &Addresses, options: &Options) {
+fn announce(addresses: &Addresses, options: &Options, engine_in_words: &str) {
     let list = |of: &[SocketAddr], scheme: &str| {
         if of.is_empty() {
             return "off".to_owned();
@@ -128,22 +154,23 @@ fn announce(addresses: &Addresses, options: &Options) {
                 options.cassandra_contact.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
             )
         }
+        _ if options.shard.is_some() => shards_in_words(options),
         (None, _) => "data is gone when it stops (name a --store-path to keep it)".to_owned(),
         (Some(path), durability) => format!(
             "data is kept in {} and an acknowledged write survives {}",
             path.display(),
             match durability {
-                Some(DurabilityName::Always) => "a power cut (durability always)",
+                Some(DurabilityName::Always) => SURVIVES_ALWAYS,
                 _ if engine == EngineName::Json => "what comes after the next save",
-                Some(DurabilityName::Interval) => "a crash of the process (durability interval)",
-                _ => "only an orderly stop (durability none)",
+                Some(DurabilityName::Interval) => SURVIVES_INTERVAL,
+                _ => SURVIVES_NONE,
             }
         ),
     };
     tracing::info!(
         "Tresor {} is ready: HTTP on {http}, Redis protocol on {resp}; engine {}, {keeping}",
         env!("CARGO_PKG_VERSION"),
-        format!("{engine:?}").to_lowercase()
+        engine_in_words
     );
     if options.line_port.is_some_and(|port| port != Port::Off) {
         tracing::warn!(

@@ -6,6 +6,7 @@
 //! nothing is acknowledged before it is handed to the system; the fault tests prove the syncs.
 
 mod account;
+mod shards;
 mod writer;
 
 use std::{
@@ -32,15 +33,31 @@ struct Kind {
     writes: u64,
     /// Whether snapshots are taken beside the writes.
     snapshots: bool,
+    /// Whether commands are sent ahead: then a client's commands have to come back in their order.
+    pipelines: bool,
     options: &'static [&'static str],
 }
 
-const MEMORY: Kind =
-    Kind { engine: "memory", store: "store", ballast: 20_000, writes: 3000, snapshots: true, options: &[] };
+const MEMORY: Kind = Kind {
+    engine: "memory",
+    store: "store",
+    ballast: 20_000,
+    writes: 3000,
+    snapshots: true,
+    pipelines: true,
+    options: &[],
+};
 
 /// Whose every write is a save of everything.
-const JSON: Kind =
-    Kind { engine: "json", store: "store.json", ballast: 500, writes: 300, snapshots: false, options: &[] };
+const JSON: Kind = Kind {
+    engine: "json",
+    store: "store.json",
+    ballast: 500,
+    writes: 300,
+    snapshots: false,
+    pipelines: true,
+    options: &[],
+};
 
 /// Whose checkpoints come often.
 const DISK: Kind = Kind {
@@ -49,6 +66,7 @@ const DISK: Kind = Kind {
     ballast: 20_000,
     writes: 3000,
     snapshots: false,
+    pipelines: true,
     options: &["--snapshot-log-bytes", "256KiB", "--snapshot-interval-seconds", "1"],
 };
 
@@ -58,7 +76,19 @@ const SQLITE: Kind = Kind {
     ballast: 20_000,
     writes: 3000,
     snapshots: false,
+    pipelines: true,
     options: &[],
+};
+
+/// Several of these as one: what each has written when the process dies has no order with the others'.
+const SHARDED: Kind = Kind {
+    engine: "sharded",
+    store: "layer",
+    ballast: 500,
+    writes: 400,
+    snapshots: false,
+    pipelines: false,
+    options: &["--snapshot-log-bytes", "256KiB", "--snapshot-interval-seconds", "1"],
 };
 
 /// When the server is killed.
@@ -86,6 +116,11 @@ impl Trial {
     }
 
     fn start(&self) -> Server {
+        if self.kind.engine == "sharded" {
+            let config = shards::configuration(&self.directory);
+            let arguments = ["--config", &config, "--durability", self.durability];
+            return Server::start(&[&arguments[..], self.kind.options].concat());
+        }
         let path = self.directory.join(self.kind.store);
         let path = path.to_str().expect("temporary paths are UTF-8");
         let engine = ["--engine", self.kind.engine, "--store-path", path, "--durability", self.durability];
@@ -123,7 +158,8 @@ impl Trial {
             for account in &mut self.accounts {
                 let random = Random::new(self.random.number());
                 let (connection, acknowledged) = (server.resp(), &acknowledged);
-                scope.spawn(move || writer::run(connection, account, random, acknowledged));
+                let pipelines = self.kind.pipelines;
+                scope.spawn(move || writer::run(connection, account, (random, pipelines), acknowledged));
             }
             let (Moment::After(after) | Moment::Saving(after)) = moment;
             deadline::wait_until("the clients to write", || acknowledged.load(Ordering::Relaxed) >= after);

@@ -10,15 +10,15 @@ use crate::account::{Account, Command, Entries, Entry, NUMBERS, Sent};
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// Writes until the server is gone.
+/// Writes until the server is gone; if it `pipelines`, many commands at a time.
 pub(crate) fn run(
     mut connection: RespClient,
     account: &mut Account,
-    mut random: Random,
+    (mut random, pipelines): (Random, bool),
     acknowledged: &AtomicU64,
 ) {
     loop {
-        let length = if random.one_in(2) { 1 } else { 1 + random.below(20) };
+        let length = if !pipelines || random.one_in(2) { 1 } else { 1 + random.below(20) };
         let mut bytes = Vec::new();
         for _ in 0..length {
             let sent = change(account, &mut random);

@@ -19,6 +19,7 @@ mod schema;
 mod serving;
 mod small_disk;
 mod stores;
+mod shards;
 mod transfer;
 
 use tresor_testkit::tresor_program::{self, Finished};

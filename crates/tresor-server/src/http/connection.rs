@@ -24,6 +24,7 @@ use super::{
     progress::{Progress, Socket, Watch},
     query::Parameters,
     route::Route,
+    shards,
     shared::HttpShared,
 };
 
@@ -173,7 +174,7 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/encryption, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see /kv, /keys, /v1/shards, /v1/encryption, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -197,6 +198,7 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Metrics => metrics_page::answer(exchange).await,
         Route::Encryption => encryption::show(&exchange),
         Route::EncryptionRotate => encryption::rotate(exchange).await,
+        Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,
         Route::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, header};
 use tresor::{
     command::CATALOG,
     engine::{CacheStatus, ClusterStatus, Status},
+    layer::sharded::{Listed, Progress},
     oplog::LogStatus,
     process::ProcessFigures,
 };
@@ -17,6 +18,7 @@ use super::{
     exchange::{Answer, Exchange},
     prometheus::Families,
     route::Route,
+    shards,
 };
 
 /// Answers `/metrics`.
@@ -34,6 +36,10 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     }
     if let Some(status) = &status.cache {
         cache(&mut families, status);
+    }
+    if let Some(control) = &exchange.shared.shards {
+        let (listed, progress) = shards::figures(control.clone()).await?;
+        shard_figures(&mut families, &listed, &progress);
     }
     process_figures(&mut families);
     let mut response = Response::new(Body::Full(families.into_text().into()));
@@ -196,6 +202,26 @@ fn cache(families: &mut Families, cache: &CacheStatus) {
     families
         .gauge("tresor_cache_max_bytes", "The cache's limit on bytes; 0 for none.")
         .value(cache.max_bytes.unwrap_or(0));
+}
+
+fn shard_figures(families: &mut Families, listed: &[Listed], progress: &Progress) {
+    let mut weights = families.gauge("tresor_shard_weight", "Weight of a shard; 0 while it has no keys.");
+    for shard in listed {
+        weights.labelled(&[("shard", &shard.name), ("engine", shard.engine)], shard.weight);
+    }
+    let mut shares = families.gauge("tresor_shard_share", "A shard's part of all keys, from 0 to 1.");
+    for shard in listed {
+        shares.labelled(&[("shard", &shard.name), ("engine", shard.engine)], shard.share);
+    }
+    families
+        .gauge("tresor_shards_moving", "Whether keys are being moved between shards.")
+        .value(u8::from(progress.moving));
+    families
+        .gauge("tresor_shards_moved_keys", "Keys moved by the move that goes on, or by the last one.")
+        .value(progress.keys);
+    families
+        .gauge("tresor_shards_expected_keys", "About how many keys that move has to move.")
+        .value(progress.expected_keys);
 }
 
 fn process_figures(families: &mut Families) {

@@ -1,7 +1,8 @@
 //! The HTTP front door: `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`. Handlers know sessions and entries, never sockets.
+//! `keys.rs`, `shards.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`. Handlers know sessions and
+//! entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
 mod access;
@@ -24,6 +25,7 @@ mod prometheus;
 mod query;
 mod request_body;
 mod route;
+mod shards;
 mod shared;
 mod ttl;
 

@@ -100,6 +100,19 @@ impl Lookup {
     }
 }
 
+/// Whether a parameter that is `true` or `false` is there and `true`.
+pub(super) fn flag(query: Option<&str>, flag: &str) -> Result<bool> {
+    let mut is_set = false;
+    for (name, value) in pairs(query.unwrap_or_default()).filter(|(name, _)| *name == flag) {
+        is_set = match value {
+            "true" => true,
+            "false" => false,
+            _ => return Err(Error::invalid(format!("{name} must be true or false"))),
+        };
+    }
+    Ok(is_set)
+}
+
 /// Names and values, still encoded.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))

@@ -14,13 +14,16 @@ pub(super) enum Route {
     Metrics,
     Encryption,
     EncryptionRotate,
+    Shards,
+    Rebalance,
+    Shard,
     /// Anything else.
     Unknown,
 }
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -29,15 +32,26 @@ impl Route {
         Self::Metrics,
         Self::Encryption,
         Self::EncryptionRotate,
+        Self::Shards,
+        Self::Rebalance,
+        Self::Shard,
         Self::Unknown,
     ];
 
-    /// The route of a path, and the key in it, still encoded. An empty key, or one with a slash, is no
-    /// path of ours.
+    /// The route of a path, and the key or name in it, still encoded. An empty one, or one with a slash, is
+    /// no path of ours.
     pub(super) fn find(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("/keys/") {
             let is_key = !key.is_empty() && memchr::memchr(b'/', key.as_bytes()).is_none();
             return if is_key { (Self::Key, key) } else { (Self::Unknown, "") };
+        }
+        if let Some(name) = path.strip_prefix("/v1/shards/") {
+            let is_name = !name.is_empty() && memchr::memchr(b'/', name.as_bytes()).is_none();
+            return match name {
+                "rebalance" => (Self::Rebalance, name),
+                name if is_name => (Self::Shard, name),
+                _ => (Self::Unknown, ""),
+            };
         }
         let route = match path {
             "/kv" => Self::Kv,
@@ -47,6 +61,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/v1/encryption" => Self::Encryption,
             "/v1/encryption/rotate" => Self::EncryptionRotate,
+            "/v1/shards" => Self::Shards,
             _ => Self::Unknown,
         };
         (route, "")
@@ -63,6 +78,9 @@ impl Route {
             Self::Metrics => "/metrics",
             Self::Encryption => "/v1/encryption",
             Self::EncryptionRotate => "/v1/encryption/rotate",
+            Self::Shards => "/v1/shards",
+            Self::Rebalance => "/v1/shards/rebalance",
+            Self::Shard => "/v1/shards/{name}",
             Self::Unknown => "unknown",
         }
     }
@@ -73,6 +91,10 @@ impl Route {
             Self::Kv | Self::Key => "GET, HEAD, PUT, DELETE",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
             Self::EncryptionRotate => "POST",
+            Self::Shards => "GET, HEAD, POST",
+            // A shard may be called so.
+            Self::Rebalance => "POST, DELETE",
+            Self::Shard => "DELETE",
             Self::Unknown => "",
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{access::Hosts, counters::HttpCounters};
-use crate::key_rotation::KeyRotation;
+use crate::{key_rotation::KeyRotation, sharding::ShardControl};
 
 /// Shared by all HTTP connections of a server.
 pub(crate) struct HttpShared {
@@ -21,14 +21,21 @@ pub(crate) struct HttpShared {
     pub(super) counters: HttpCounters,
     /// Replacing encryption keys, which outlives the request for it.
     pub(super) rotation: Arc<KeyRotation>,
+    /// The store's shards, where it is spread over some.
+    pub(super) shards: Option<Arc<ShardControl>>,
     stopping: AtomicBool,
 }
 
 impl HttpShared {
     /// For a server of `workers` workers that answers to `hosts`.
-    pub(crate) fn new(hosts: Hosts, limits: HttpLimits, workers: usize, rotation: Arc<KeyRotation>) -> Self {
+    pub(crate) fn new(
+        hosts: Hosts,
+        limits: HttpLimits,
+        workers: usize,
+        (rotation, shards): (Arc<KeyRotation>, Option<Arc<ShardControl>>),
+    ) -> Self {
         let counters = HttpCounters::new(workers);
-        Self { hosts, limits, counters, rotation, stopping: AtomicBool::new(false) }
+        Self { hosts, limits, counters, rotation, shards, stopping: AtomicBool::new(false) }
     }
 
     /// From now on `/readyz` says that the server is stopping.
