@@ -57,8 +57,8 @@ mod configured {
     use tresor::{Config, Database, config::ShardOf};
 
     use super::{
-        Arc, AtomicU64, Capacity, Case, Cipher, CompressionOptions, Duration, EncryptionKeys, Method,
-        Ordering, TemporaryDirectory, conformance_tests,
+        AtomicU64, Capacity, Case, Cipher, CompressionOptions, Duration, EncryptionKeys, Method, Ordering,
+        TemporaryDirectory, conformance_tests,
     };
 
     fn from_a_configuration(case: Case) {

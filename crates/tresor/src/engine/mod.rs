@@ -65,6 +65,9 @@ pub struct Capabilities {
     pub swap: bool,
     /// Sequence numbers outlive the process: the store comes back after a restart.
     pub durable: bool,
+    /// A change that was answered is taken back when it cannot be kept; `durable` of its own number, and of no
+    /// other, then says so.
+    pub takes_back: bool,
     /// The largest value that it takes, in bytes.
     pub max_value_bytes: usize,
 }

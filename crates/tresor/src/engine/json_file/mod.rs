@@ -168,7 +168,8 @@ fn put<'a>(key: KeyRef<'a>, value: &'a [u8], kind: Kind, expires_at_ms: Option<u
 
 impl Engine for JsonFileEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "json", durable: true, ..self.saver.memory.capabilities() }
+        let takes_back = self.saver.waits();
+        Capabilities { name: "json", durable: true, takes_back, ..self.saver.memory.capabilities() }
     }
 
     fn read<'a>(

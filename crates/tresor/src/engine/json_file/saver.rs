@@ -64,6 +64,11 @@ impl Saver {
         Self { memory, clock, options, state: Mutex::default(), changed: Condvar::new() }
     }
 
+    /// Whether a change is promised to be saved, and taken back where it cannot be.
+    pub(super) fn waits(&self) -> bool {
+        self.options.waits
+    }
+
     /// The right to change entries, for as long as it is held.
     pub(super) fn begin(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state.lock();

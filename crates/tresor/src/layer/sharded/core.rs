@@ -114,7 +114,7 @@ impl Core {
     pub(super) fn add_again(&self, shard: Shard) -> Result<u8> {
         let again = self
             .members()
-            .find(|(_, member)| member.name == shard.name && Arc::ptr_eq(&member.engine, &shard.engine));
+            .find(|(_, member)| member.name == shard.name && Arc::ptr_eq(&member.given, &shard.engine));
         match again {
             Some((number, _)) => Ok(number),
             None => self.add(Member::new(shard)).ok_or_else(too_many),

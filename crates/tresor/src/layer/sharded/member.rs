@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use super::ring::MAX_WEIGHT;
+use super::{ring::MAX_WEIGHT, settled::Settled};
 use crate::{
     engine::Engine,
     error::{Error, ErrorKind, Result},
@@ -88,7 +88,10 @@ pub(super) fn check_weight(name: &str, weight: u32) -> Result<()> {
 /// A shard in use.
 pub(super) struct Member {
     pub(super) name: String,
+    /// Its engine as it is asked.
     pub(super) engine: Arc<dyn Engine>,
+    /// Its engine as it was handed over.
+    pub(super) given: Arc<dyn Engine>,
     /// It outlives the process: what it says has to be waited for.
     pub(super) lasts: bool,
     state: AtomicU8,
@@ -102,8 +105,10 @@ const POISONED: u8 = 2;
 
 impl Member {
     pub(super) fn new(shard: Shard) -> Self {
-        let lasts = shard.engine.capabilities().durable;
-        Self { name: shard.name, engine: shard.engine, lasts, state: AtomicU8::new(WHOLE) }
+        let can = shard.engine.capabilities();
+        let given = shard.engine;
+        let engine = if can.takes_back { Settled::over(given.clone()) } else { given.clone() };
+        Self { name: shard.name, engine, given, lasts: can.durable, state: AtomicU8::new(WHOLE) }
     }
 
     /// Sets it apart, or takes it back.

@@ -20,6 +20,7 @@ mod rebalance;
 pub mod ring;
 mod routes;
 mod scan;
+mod settled;
 mod stripes;
 mod wanted;
 mod whole;
@@ -80,6 +81,7 @@ impl Engine for Sharded {
             ordered: true,
             swap: true,
             durable: true,
+            takes_back: false,
             max_value_bytes: usize::MAX,
         };
         let routes = self.core.routes.load();
@@ -92,6 +94,7 @@ impl Engine for Sharded {
                 ordered: all.ordered && one.ordered,
                 swap: all.swap && one.swap,
                 durable: all.durable && one.durable,
+                takes_back: all.takes_back,
                 max_value_bytes: all.max_value_bytes.min(one.max_value_bytes),
             }
         })

@@ -29,7 +29,7 @@ enum Value {
 }
 
 impl Kept {
-    fn of(entry: EntryRef<'_>) -> Self {
+    pub(super) fn of(entry: EntryRef<'_>) -> Self {
         let value = match entry.value {
             ValueRef::Inline(bytes) => Value::Inline(SmallVec::from_slice(bytes)),
             ValueRef::Shared(bytes) => Value::Shared(bytes.clone()),

@@ -101,7 +101,7 @@ impl Sharded {
                 name: seat.name.clone(),
                 weight: seat.weight,
                 next_weight: seat.next,
-                share: shares.get(&(*number, *number)).copied().unwrap_or(0.0),
+                share: shares.get(&(*number, *number)).copied().unwrap_or(0.0).min(1.0),
                 engine: member.engine.capabilities().name,
                 trouble: member.check().err().map(|error| error.to_string()),
             }
@@ -190,7 +190,7 @@ impl Sharded {
     /// The engine of a shard that is there, or was there last under this name.
     pub fn engine(&self, name: &str) -> Option<Arc<dyn Engine>> {
         let named = self.core.members().filter(|(_, member)| member.name == name);
-        named.last().map(|(_, member)| member.engine.clone())
+        named.last().map(|(_, member)| member.given.clone())
     }
 
     /// What [`rebalance`](Self::rebalance) with these weights would move, by shard; a name that is none
