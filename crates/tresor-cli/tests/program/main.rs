@@ -17,9 +17,9 @@ mod refusals;
 mod rotation;
 mod schema;
 mod serving;
+mod shards;
 mod small_disk;
 mod stores;
-mod shards;
 mod transfer;
 
 use tresor_testkit::tresor_program::{self, Finished};

@@ -174,7 +174,8 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/shards, /v1/encryption, /livez, /readyz and /metrics";
+        let detail =
+            "there is nothing here: see /kv, /keys, /v1/shards, /v1/encryption, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();

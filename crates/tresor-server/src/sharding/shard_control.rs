@@ -98,7 +98,8 @@ impl ShardControl {
         let directory = config.store_path.as_deref();
         let mut added = AddedShards::read(Arc::new(SystemFiles), directory)?;
         let choices = with_added(shards, &added)?;
-        let described = choices.iter().map(|choice| choice.described(config, &clock)).collect::<Result<_>>()?;
+        let described =
+            choices.iter().map(|choice| choice.described(config, &clock)).collect::<Result<_>>()?;
         let config = Config { shards: described, ..config.clone() };
         let database = Database::open_with_clock(config, clock.clone())?;
         let sharded = database.shards().cloned().ok_or_else(no_shards)?;
