@@ -1,7 +1,7 @@
 //! From a configuration to a running server: engine, layers, database, sockets, in this order.
 //!
-//! The only file that names every engine. A server whose sockets cannot be had leaves no store open
-//! behind it.
+//! With `sharding/shard_choice.rs` the only file that names every engine. A server whose sockets cannot be
+//! had leaves no store open behind it.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
