@@ -13,10 +13,10 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use memory_script::{Dump, dump, plain, put, script};
 use tresor::{
-    Error, ErrorKind, Result,
+    Config, Database, Error, ErrorKind, Result,
     clock::Clock,
     engine::{
-        Engine,
+        Batch, Change, Engine, EntryRef, Expires, Guard, Isolation, KeyRef, Kind,
         json_file::{JsonFileEngine, JsonFileOptions},
         memory::MemoryOptions,
     },
@@ -149,4 +149,30 @@ fn a_full_disk_refuses_writes_answers_reads_and_is_over_by_itself() {
     put(&*engine, b"large", &[b'x'; 1000]).unwrap();
     let after = dump(&*engine).without_versions();
     assert_eq!(dump(&*open(&files.reboot(Survives::Synced)).unwrap()).without_versions(), after);
+}
+
+/// A connection waits once for all that it has sent ahead, by the highest number.
+#[test]
+fn a_change_that_was_taken_back_is_not_acknowledged_with_a_later_one() {
+    let files = FaultyFiles::new();
+    let database = Database::over(open(&files).unwrap(), Config::memory()).unwrap();
+    let put = |name: &'static [u8]| {
+        let (key, expires) = (KeyRef::new(0, name), Expires::Never);
+        let put = [Change::Put { key, guard: Guard::None, value: b"1", kind: Kind::Raw, expires }];
+        database.engine().write(Batch::of(&put), 0).wait()
+    };
+    put(b"before").unwrap();
+    files.fail_call(1, io::ErrorKind::StorageFull, Lasts::Once);
+    let answers = [put(b"first"), put(b"second")];
+    let highest = answers.iter().flatten().map(|outcome| outcome.sequence).max().unwrap();
+    database.engine().durable(highest).wait().unwrap();
+    let kept = open(&files.reboot(Survives::Synced)).unwrap();
+    let is_there = |name| {
+        let mut there = false;
+        let mut visit = |_: usize, entry: Option<EntryRef<'_>>| there = entry.is_some();
+        kept.read(&[KeyRef::new(0, name)], Isolation::Each, 0, &mut visit).wait().unwrap();
+        there
+    };
+    assert!(is_there(b"before") && is_there(b"second") && !is_there(b"first"));
+    assert_eq!(answers[0].as_ref().unwrap_err().kind(), ErrorKind::DiskFull);
 }

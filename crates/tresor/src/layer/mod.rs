@@ -20,6 +20,7 @@ mod methods;
 mod pages;
 mod patches;
 mod reencryption;
+mod settled;
 pub mod sharded;
 pub(crate) mod stack;
 

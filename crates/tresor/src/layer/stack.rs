@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{
     Cipher, Compressed, CompressionOptions, Encrypted, Method,
     cached::{Cached, Capacity},
+    settled::settled,
 };
 use crate::{
     config::{Config, ShardOf, ShardStore, Storage},
@@ -30,7 +31,7 @@ pub(crate) struct Stack {
 
 /// Puts the layers that a configuration asks for on an engine.
 pub(crate) fn over(engine: Arc<dyn Engine>, config: &Config) -> Result<Stack> {
-    let mut engine = engine;
+    let mut engine = settled(engine);
     let mut encrypted = None;
     let mut packed = engine.status().wait()?.packed;
     match &config.encryption {

@@ -255,7 +255,7 @@ pub(super) fn pass<'a, T: Send + Unpin + 'a>(
 }
 
 /// Begins at once, as every call of an engine does: runs up to the first wait.
-pub(super) fn start<'a, T>(future: impl Future<Output = Result<T>> + Send + 'a) -> Eventual<'a, T> {
+pub(in crate::layer) fn start<'a, T>(future: impl Future<Output = Result<T>> + Send + 'a) -> Eventual<'a, T> {
     let mut future = Box::pin(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => Eventual::Now(result),

@@ -8,10 +8,11 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use super::{ring::MAX_WEIGHT, settled::Settled};
+use super::ring::MAX_WEIGHT;
 use crate::{
     engine::Engine,
     error::{Error, ErrorKind, Result},
+    layer::settled::settled,
 };
 
 /// The longest name of a shard, in bytes.
@@ -105,10 +106,9 @@ const POISONED: u8 = 2;
 
 impl Member {
     pub(super) fn new(shard: Shard) -> Self {
-        let can = shard.engine.capabilities();
         let given = shard.engine;
-        let engine = if can.takes_back { Settled::over(given.clone()) } else { given.clone() };
-        Self { name: shard.name, engine, given, lasts: can.durable, state: AtomicU8::new(WHOLE) }
+        let (engine, lasts) = (settled(given.clone()), given.capabilities().durable);
+        Self { name: shard.name, engine, given, lasts, state: AtomicU8::new(WHOLE) }
     }
 
     /// Sets it apart, or takes it back.

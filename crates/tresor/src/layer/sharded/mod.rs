@@ -20,7 +20,6 @@ mod rebalance;
 pub mod ring;
 mod routes;
 mod scan;
-mod settled;
 mod stripes;
 mod wanted;
 mod whole;
@@ -33,10 +32,8 @@ use std::sync::{
 };
 
 pub(crate) use self::member::needs_directory;
-use self::{
-    core::{Core, start},
-    work::Worker,
-};
+use self::{core::Core, work::Worker};
+pub(in crate::layer) use self::{core::start, read::Kept};
 pub use self::{
     member::{MAX_NAME_BYTES, Shard},
     rebalance::{Listed, Move, Pace, Progress},

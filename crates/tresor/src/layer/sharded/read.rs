@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// An entry kept beyond its shard's lock.
-pub(super) struct Kept {
+pub(in crate::layer) struct Kept {
     value: Value,
     pub(super) kind: Kind,
     pub(super) version: Version,
@@ -29,7 +29,7 @@ enum Value {
 }
 
 impl Kept {
-    pub(super) fn of(entry: EntryRef<'_>) -> Self {
+    pub(in crate::layer) fn of(entry: EntryRef<'_>) -> Self {
         let value = match entry.value {
             ValueRef::Inline(bytes) => Value::Inline(SmallVec::from_slice(bytes)),
             ValueRef::Shared(bytes) => Value::Shared(bytes.clone()),
@@ -38,7 +38,7 @@ impl Kept {
         Self { value, kind, version, expires_at_ms }
     }
 
-    pub(super) fn as_entry(&self) -> EntryRef<'_> {
+    pub(in crate::layer) fn as_entry(&self) -> EntryRef<'_> {
         let value = match &self.value {
             Value::Inline(bytes) => ValueRef::Inline(bytes),
             Value::Shared(bytes) => ValueRef::Shared(bytes),

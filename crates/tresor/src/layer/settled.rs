@@ -1,12 +1,13 @@
-//! A shard's engine that takes changes back when it cannot keep them, as one whose answers stand.
+//! An engine that takes changes back when it cannot keep them, as one whose answers stand.
 //!
-//! Whoever waits for several shards at once keeps one number, the highest that it met, so it could not ask such
-//! an engine about the number of its own change. Here every answer waits for what it tells of; a refusal so
-//! reaches whoever made the change, or saw it, and nobody else. Changes that were begun together wait together.
+//! Whoever waits for several changes at once, of one connection or of several shards, keeps one number, the
+//! highest that it met, so it could not ask such an engine about the number of each change. Here every answer
+//! waits for what it tells of; a refusal so reaches whoever made the change, or saw it, and nobody else.
+//! Changes that were begun together wait together.
 
 use std::sync::Arc;
 
-use super::{core::start, read::Kept};
+use super::sharded::{Kept, start};
 use crate::{
     engine::{
         Batch, Capabilities, Count, Edit, Engine, EntryRef, Eventual, Isolation, KeyRef, Outcome, Page, Scan,
@@ -16,15 +17,16 @@ use crate::{
 };
 
 /// An engine that answers when nothing of it can be taken back any more.
-pub(super) struct Settled {
+struct Settled {
     inner: Arc<dyn Engine>,
 }
 
-impl Settled {
-    pub(super) fn over(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Arc::new(Self { inner })
-    }
+/// The engine itself where its answers stand already.
+pub(super) fn settled(engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    if engine.capabilities().takes_back { Arc::new(Settled { inner: engine }) } else { engine }
+}
 
+impl Settled {
     async fn stands(&self, outcome: Eventual<'_, Outcome>) -> Result<Outcome> {
         let outcome = outcome.await?;
         self.inner.durable(outcome.sequence).await?;
