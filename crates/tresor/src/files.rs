@@ -59,6 +59,41 @@ pub trait File: Send + Sync {
     fn try_lock(&self) -> io::Result<bool>;
 }
 
+/// Reads a small file whole; an error for one of more than `most_bytes`.
+pub fn read_small(files: &dyn Files, path: &Path, most_bytes: usize) -> io::Result<Vec<u8>> {
+    let file = files.open(path, Open::Read)?;
+    let size = file.size()?;
+    if size > most_bytes as u64 {
+        return Err(io::Error::other(format!("it has {size} bytes, more than the {most_bytes} it may have")));
+    }
+    let mut bytes = vec![0; size as usize];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Replaces a small file as a whole, durably: after a crash it is the old one or the new one. Writes
+/// `PATH.new` first; nobody else may replace the same file meanwhile.
+pub fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    match files.remove(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = files.open(new, Open::Create)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    files.rename(new, path)?;
+    files.sync_directory(directory_of(path))
+}
+
+/// The directory that a file is in.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The machine's own file system.
 pub struct SystemFiles;
 

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tresor::files::{Files, Open, SystemFiles};
+use tresor::files::{self, Files, SystemFiles};
 
 use crate::failure::{Failure, Outcome};
 
@@ -108,7 +108,8 @@ impl MarkerFile {
     /// What it says; `None` where there is no such file.
     pub(crate) fn read(&self) -> Outcome<Option<Marker>> {
         let path = self.path.display();
-        let bytes = match contents(&self.path) {
+        // Keys are bounded, so a marker is.
+        let bytes = match files::read_small(&SystemFiles, &self.path, HEAD_BYTES + (1 << 20)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Failure::failed(format!("cannot read {path}: {error}"))),
@@ -122,28 +123,15 @@ impl MarkerFile {
 
     /// Replaces it, durably.
     pub(crate) fn write(&self, marker: &Marker) -> Outcome {
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".new");
-        let write = || -> io::Result<()> {
-            let beside = Path::new(&beside);
-            match SystemFiles.remove(beside) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = SystemFiles.open(beside, Open::Create)?;
-            file.write_at(&marker.encoded(), 0)?;
-            file.sync()?;
-            SystemFiles.rename(beside, &self.path)?;
-            SystemFiles.sync_directory(directory(&self.path))
-        };
-        write().map_err(|error| self.cannot("write", &error))
+        let written = files::replace(&SystemFiles, &self.path, &marker.encoded());
+        written.map_err(|error| self.cannot("write", &error))
     }
 
     /// Removes it: the copy is done.
     pub(crate) fn remove(&self) -> Outcome {
         let removed = SystemFiles.remove(&self.path);
         removed
-            .and_then(|()| SystemFiles.sync_directory(directory(&self.path)))
+            .and_then(|()| SystemFiles.sync_directory(files::directory_of(&self.path)))
             .map_err(|error| self.cannot("remove", &error))
     }
 
@@ -153,19 +141,6 @@ impl MarkerFile {
             self.path.display()
         ))
     }
-}
-
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let file = SystemFiles.open(path, Open::Read)?;
-    // Keys are bounded, so a marker is; anything longer is none.
-    let mut bytes = vec![0; (file.size()? as usize).min(HEAD_BYTES + (1 << 20))];
-    let filled = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

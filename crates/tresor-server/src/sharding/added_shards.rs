@@ -12,14 +12,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tresor::{
     Error, ErrorKind, Result,
-    files::{Files, Open},
+    files::{self, Files},
 };
 
 use super::ShardChoice;
 use crate::assemble::EngineChoice;
 
 const NAME: &str = "added-shards.toml";
-const NEW: &str = "added-shards.toml.new";
+
+/// More than all shards take.
+const MOST_BYTES: usize = 1 << 20;
 const MAGIC: &str = "# tresor-added-shards 1 ";
 
 /// A shard that was added; its store lies in the layer's directory under its name.
@@ -51,7 +53,7 @@ impl AddedShards {
         let mut table = Table::default();
         if let Some(directory) = directory {
             let path = directory.join(NAME);
-            match contents(&*files, &path) {
+            match files::read_small(&*files, &path, MOST_BYTES) {
                 Ok(bytes) => {
                     table = decode(&bytes)
                         .map_err(|error| Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -89,8 +91,9 @@ impl AddedShards {
 
     fn replace(&mut self, table: Table) -> Result<()> {
         if let Some(directory) = &self.directory {
-            write(&*self.files, directory, &encode(&table)?)
-                .map_err(|error| failed("write", &directory.join(NAME), &error))?;
+            let path = directory.join(NAME);
+            files::replace(&*self.files, &path, &encode(&table)?)
+                .map_err(|error| failed("write", &path, &error))?;
         }
         self.table = table;
         Ok(())
@@ -118,27 +121,6 @@ fn decode(bytes: &[u8]) -> Result<Table> {
         return Err(damaged());
     }
     toml::from_str(body).map_err(|error| damaged().caused_by(error))
-}
-
-fn contents(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
-    let file = files.open(path, Open::Read)?;
-    let mut bytes = vec![0; file.size()? as usize];
-    let read = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(read);
-    Ok(bytes)
-}
-
-fn write(files: &dyn Files, directory: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = directory.join(NEW);
-    match files.remove(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = files.open(&new, Open::Create)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
-    files.rename(&new, &directory.join(NAME))?;
-    files.sync_directory(directory)
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Error {

@@ -60,6 +60,7 @@ pub(super) fn try_write(store: &Store, batch: Batch<'_>, now_ms: u64) -> Result<
     store.space.take(batch.changes.iter().map(grows_by).sum()).map_err(failed)?;
     let (mut hold, _locked) = store.hold(batch.changes).map_err(failed)?;
     let mut plan = Plan::new(hold.whole(), now_ms, batch.blind);
+    plan.reserve(batch.changes.len());
     for (index, change) in batch.changes.iter().enumerate() {
         let Some(key) = change.key() else { continue };
         if change.guard() == Guard::None && batch.blind {
@@ -172,6 +173,15 @@ impl<'p, 'a> Plan<'p, 'a> {
             met: HashMap::new(),
             latest: HashMap::new(),
             cleared: 0,
+        }
+    }
+
+    /// Makes room for so many changes.
+    pub(super) fn reserve(&mut self, changes: usize) {
+        self.planned.reserve_exact(changes);
+        self.effects.reserve_exact(changes);
+        if changes > 1 {
+            self.latest.reserve(changes);
         }
     }
 
