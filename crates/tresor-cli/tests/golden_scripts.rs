@@ -1,5 +1,7 @@
 //! The golden scripts through the real server, over both versions of the Redis protocol.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use tresor_testkit::{
     Server, TemporaryDirectory,
     script_runner::{Door, Shape, run_folder},
@@ -96,6 +98,29 @@ fn scripts_hold_in_both_versions_on_shards_of_all_kinds() {
         std::fs::write(&file, text).expect("the temporary directory takes a file");
         // Each command would wait for the disks of all of them otherwise.
         through(shape, &["--config", &file, "--durability", "none"]);
+    }
+}
+
+#[test]
+fn scripts_hold_on_the_deepest_stack() {
+    let directory = TemporaryDirectory::new("scripts");
+    let place = |name: &str| directory.join(name).display().to_string();
+    std::fs::write(place("keys"), "5e".repeat(32)).expect("the temporary directory takes a file");
+    let own = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(place("keys"), own).expect("a file of ours");
+    let shards = [("memory", "logged"), ("disk", "disk")].map(|(engine, path)| {
+        format!("[[shard]]\nname = \"{engine}\"\nengine = \"{engine}\"\nstore-path = \"{}\"\n", place(path))
+    });
+    let text = format!(
+        "store-path = \"{}\"\ncache-capacity = 3\ncompression = \"lz4\"\ncompression-threshold-bytes = 8\n\
+         encryption-key-file = \"{}\"\n{}",
+        place("layer"),
+        place("keys"),
+        shards.concat()
+    );
+    std::fs::write(place("tresor.toml"), text).expect("the temporary directory takes a file");
+    for shape in [Shape::Resp2, Shape::Resp3] {
+        through(shape, &["--config", &place("tresor.toml"), "--durability", "none"]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A cache of the entries used last over a store at a path. Takes the path of a JSON file.
+//! A cache of the entries used last over a store on disk. Takes the path of its directory.
 
 use std::{env, path::Path, sync::Arc};
 
@@ -9,7 +9,7 @@ use tresor::{
 
 /// Opens the store, puts a cache of two entries in front of it, and answers what the cache had to do.
 pub(crate) fn run(path: &Path) -> Result<(u64, u64)> {
-    let store = Database::open(Config::json_file(path))?;
+    let store = Database::open(Config::disk(path))?;
     let cache = Cached::new(store.engine().clone(), Capacity::Entries(2))?; // or Capacity::Bytes(64 << 20)
     // From here on all writes go through `cached`: the cache does not hear of others.
     let cached = Database::over(Arc::new(cache), Config::memory())?;
@@ -28,6 +28,6 @@ pub(crate) fn run(path: &Path) -> Result<(u64, u64)> {
 
 #[allow(dead_code)] // The tests call `run` with a path of theirs.
 fn main() -> Result<()> {
-    let path = env::args_os().nth(1).map_or_else(|| env::temp_dir().join("tresor-lru.json"), Into::into);
+    let path = env::args_os().nth(1).map_or_else(|| env::temp_dir().join("tresor-lru"), Into::into);
     run(&path).map(|_| println!("the store is in {}", path.display()))
 }

@@ -4,7 +4,7 @@ use std::thread;
 
 use tresor::{Config, Database, Result};
 
-const THREADS: i64 = 4;
+const THREADS: i64 = 5;
 const ROUNDS: i64 = 1_000;
 
 fn work(store: &Database, number: i64) -> Result<()> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use tresor::{Config, Database, Error, ErrorKind, PutOptions, Value, config::Durability};
+use tresor::{Config, Database, Error, ErrorKind, Key, PutOptions, Value, config::Durability};
 use tresor_testkit::{TemporaryDirectory, deadline::wait_until};
 
 fn place(directory: &TemporaryDirectory) -> PathBuf {
@@ -94,14 +94,44 @@ fn a_file_of_format_1_is_read_and_written_for_ever() {
     fill_as_in_format_1(&store);
     assert_eq!(text(&new), FORMAT_1);
     let old = open(&old);
-    for number in 0..16 {
-        let entries = |store: &Database| -> Vec<_> {
-            let store = store.database(number).expect("a database");
-            store.entries().map(|entry| entry.expect("an entry")).collect()
-        };
-        assert_eq!(entries(&old), entries(&store), "database {number}");
-    }
+    assert_eq!(everything(&old), everything(&store));
     assert!(old.ttl("until 2100").expect("an answer").is_some());
+}
+
+/// All entries of all databases, and which of them expire.
+fn everything(store: &Database) -> Vec<(u8, Key, Value, bool)> {
+    let databases = (0..16).map(|number| (number, store.database(number).expect("a database")));
+    databases
+        .flat_map(|(number, store)| {
+            let entries = store.entries().map(|entry| entry.expect("an entry")).collect::<Vec<_>>();
+            let expires = |key: &Key| store.ttl(key).expect("an answer").is_some();
+            entries
+                .into_iter()
+                .map(|(key, value)| (number, key.clone(), value, expires(&key)))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_flipped_bit_gives_an_error_or_the_right_values() {
+    let directory = TemporaryDirectory::new("json-file");
+    let path = directory.join("store.json");
+    fs::write(&path, FORMAT_1).expect("a file can be written");
+    let right = everything(&open(&path));
+    let mut refused = 0;
+    for at in 0..FORMAT_1.len() {
+        for bit in 0..8 {
+            let mut bytes = FORMAT_1.as_bytes().to_vec();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).expect("a file can be written");
+            match Database::open(Config::json_file(&path)) {
+                Ok(store) => assert_eq!(everything(&store), right, "bit {bit} of byte {at}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > FORMAT_1.len() * 7, "only {refused} are refused");
 }
 
 #[test]

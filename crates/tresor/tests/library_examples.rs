@@ -85,9 +85,9 @@ fn json_file_in_batches_counts_on() -> tresor::Result<()> {
 
 #[test]
 fn lru_cache_over_a_store_misses_what_gave_way() -> tresor::Result<()> {
-    let path = env::temp_dir().join(format!("tresor-lru-{}.json", process::id()));
+    let path = env::temp_dir().join(format!("tresor-lru-{}", process::id()));
     let (hits, misses) = lru_cache_over_a_store::run(&path)?;
-    fs::remove_file(&path).expect("the store's file is there");
+    fs::remove_dir_all(&path).expect("the store's directory is there");
     assert_eq!((hits, misses), (3, 1));
     Ok(())
 }

@@ -102,6 +102,7 @@ pub(super) fn read(text: &[u8], accept: bool) -> Result<Vec<Row<'static>>> {
     })?;
     let mut rows = Vec::new();
     let Some(extra) = document.extra else {
+        refuse_renamed(&document.members)?;
         add(&mut rows, 0, document.members, &OtherDatabase::default())?;
         return Ok(rows);
     };
@@ -128,6 +129,22 @@ pub(super) fn read(text: &[u8], accept: bool) -> Result<Vec<Row<'static>>> {
         add(&mut rows, number, entries, &database)?;
     }
     Ok(rows)
+}
+
+/// Refuses a file of ours whose last member has lost its name: it would be taken for one without a checksum.
+fn refuse_renamed(members: &Members) -> Result<()> {
+    let is_extra = |value: &RawValue| {
+        let text = value.get();
+        text.starts_with("{\"format\":")
+            && text.contains("\"databases\":")
+            && serde_json::from_str::<Extra>(text).is_ok_and(|extra| extra.checksum.is_some())
+    };
+    match members.0.iter().find(|(_, value)| is_extra(value)) {
+        Some((key, _)) => Err(Error::invalid(format!(
+            "its member {key:?} is what a saved file has last, under the name {EXTRA:?}: give it that name again"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Adds a database's rows.
