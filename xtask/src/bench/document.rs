@@ -36,6 +36,12 @@ fn whole(lines: &[String], foot: &str) -> String {
 fn foot(setup: &Setup) -> String {
     let rounds = setup.options.rounds();
     let mut text = format!("Medians of {rounds} interleaved rounds. {}.", setup.machine);
+    if setup.options.profile != "release" {
+        let measured: Vec<&str> =
+            rows::ROWS.iter().map(|row| row.name).filter(|name| setup.options.selects(name)).collect();
+        let (rows, profile) = (measured.join(", "), &setup.options.profile);
+        text.push_str(&format!("\nBuilt with profile {profile} instead of release: {rows}."));
+    }
     if setup.options.scale == Scale::Quick {
         text.push_str("\nA quick run: small stores, figures that show only that everything runs.");
     }
