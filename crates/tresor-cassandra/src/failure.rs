@@ -70,11 +70,17 @@ pub(crate) fn of_preparation(error: PrepareError) -> Error {
     Error::new(ErrorKind::Unavailable, "the cluster does not take Tresor's statements").caused_by(error)
 }
 
-/// A table that is not there: nobody has written to that database yet.
+/// A table that is not there: nobody has written to that database yet. For a moment while it is being made
+/// Cassandra knows its name and not its contents, and takes that for a fault of its own.
 pub(crate) fn is_missing_table(error: &PrepareError) -> bool {
     let PrepareError::AllAttemptsFailed { first_attempt } = error else { return false };
-    matches!(first_attempt, RequestAttemptError::DbError(DbError::Invalid, reason)
-        if reason.contains("does not exist") || reason.contains("unconfigured table"))
+    let RequestAttemptError::DbError(error, reason) = first_attempt else { return false };
+    let says = |words: &str| reason.contains(words);
+    match error {
+        DbError::Invalid => says("does not exist") || says("unconfigured table"),
+        DbError::ServerError => says("Unknown CF"),
+        _ => false,
+    }
 }
 
 /// Failures that mean the same whenever they come.
