@@ -3,9 +3,9 @@
 //! `cargo run --release -p tresor --example measure_large_values [DIRECTORY] [VALUE_BYTES] [MEBIBYTES]` writes
 //! as much data as is named, then as much again over it in random order, without syncing, and prints for
 //! tables with and without separation: seconds until all is written out, bytes written for each byte given,
-//! bytes on disk for each byte kept, microseconds a get in random order, a scan of
-//! everything, and bytes on disk once nine of ten keys are deleted. Values are random bytes, so that nothing
-//! compresses.
+//! bytes on disk for each byte kept, microseconds a get in random order, a scan of everything, and bytes on
+//! disk once nine of ten keys are deleted and all tables were merged twice. Values are random bytes, so that
+//! nothing compresses.
 
 use std::{
     env, fs,
@@ -98,11 +98,11 @@ fn measure(path: &Path, separates: bool, value_bytes: usize, keys: u64) -> fjall
         table.remove(key_of(number))?;
     }
     write_out(&database, &table)?;
-    // Files that nothing needs any more go with later changes of the tables, as checkpoints bring them.
-    for number in 0..10 {
-        table.insert(key_of(keys), key_of(number))?;
-        write_out(&database, &table)?;
-    }
+    // Files that nothing needs any more go with the next change of the tables.
+    table.major_compact()?;
+    table.insert(key_of(keys), "")?;
+    write_out(&database, &table)?;
+    table.major_compact()?;
     let left = bytes_on_disk(path) as f64 / (given / 2.0);
     println!(
         "{} {value_bytes} bytes: {seconds:.1} s, written {amplification:.2}, on disk {space:.2}, get {get_us:.1} us, scan of {scanned} {seconds_scanned:.2} s, on disk when nine of ten are deleted {left:.2}",
