@@ -8,17 +8,15 @@
 //! each batch, and with `OFF` where ours promises nothing.
 
 use std::{
-    env,
     hint::black_box,
-    path::{Path, PathBuf},
-    process,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
 use rusqlite::{Connection, params};
 use tresor::{Error, Result, clock::SystemClock, config::Durability, files::SystemFiles};
 use tresor_sqlite::{Options, SqliteEngine};
-use tresor_testkit::own_cost::{Bare, Pair};
+use tresor_testkit::own_cost::{Bare, Pair, measured_in_a_directory};
 
 /// One connection. Behind a lock, because it may be used by one thread at a time.
 struct BareSqlite(Mutex<Connection>);
@@ -67,24 +65,11 @@ fn measure(directory: &Path, keys: u64, rounds: usize) -> Result<()> {
         let ours = SqliteEngine::open(options, (Arc::new(SystemFiles), Arc::new(SystemClock::new())))?;
         let bare = BareSqlite::open(&directory.join(format!("bare-{name}.db")), durability)
             .map_err(|error| Error::invalid("the bare database").caused_by(error))?;
-        let mut pair = Pair::fill(ours, bare, keys)?;
-        pair.report(name, rounds)?;
-        for threads in [1, 16] {
-            pair.report_writers(name, threads, rounds.min(5));
-        }
-        pair.close()?;
+        Pair::fill(ours, bare, keys)?.report_all(name, rounds)?;
     }
     Ok(())
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().collect();
-    let number =
-        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let directory = arguments.get(1).map_or_else(env::temp_dir, PathBuf::from);
-    let directory = directory.join(format!("measure-sqlite-{}", process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory can be made");
-    let measured = measure(&directory, number(2, 100_000), number(3, 5) as usize);
-    std::fs::remove_dir_all(&directory).expect("the directory can be removed");
-    measured
+    measured_in_a_directory("measure-sqlite", 100_000, measure)
 }

@@ -5,7 +5,10 @@
 //! get the same keys in the same order, and values that differ from the ones before.
 
 use std::{
+    env, fs,
     hint::black_box,
+    path::{Path, PathBuf},
+    process,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -81,7 +84,7 @@ impl<B: Bare> Pair<B> {
     }
 
     /// Prints gets and batched puts, `what` being the durability of both.
-    pub fn report(&mut self, what: &str, rounds: usize) -> Result<()> {
+    fn report(&mut self, what: &str, rounds: usize) -> Result<()> {
         let (mut gets, mut hundreds, mut thousands) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             gets.push(self.gets());
@@ -95,7 +98,7 @@ impl<B: Bare> Pair<B> {
     }
 
     /// Prints single writes a second from so many threads that each wait until theirs is durable.
-    pub fn report_writers(&self, what: &str, threads: u64, rounds: usize) {
+    fn report_writers(&self, what: &str, threads: u64, rounds: usize) {
         let mut figures = Vec::new();
         for _ in 0..rounds {
             let ours = writes_a_second(threads, |name, value| {
@@ -107,10 +110,32 @@ impl<B: Bare> Pair<B> {
         tell(&format!("writes a second, {what}, {threads} threads"), figures);
     }
 
-    /// Closes the engine.
-    pub fn close(self) -> Result<()> {
+    /// Prints all of it: gets, batched puts, and writers from 1 and from 16 threads; then closes the engine.
+    pub fn report_all(mut self, what: &str, rounds: usize) -> Result<()> {
+        self.report(what, rounds)?;
+        for threads in [1, 16] {
+            self.report_writers(what, threads, rounds.min(5));
+        }
         self.ours.close().wait()
     }
+}
+
+/// The main function of such an example: `[DIRECTORY] [KEYS] [ROUNDS]` from the command line, and a new
+/// directory in that one, which is gone afterwards.
+pub fn measured_in_a_directory(
+    name: &str,
+    default_keys: u64,
+    measure: impl FnOnce(&Path, u64, usize) -> Result<()>,
+) -> Result<()> {
+    let arguments: Vec<String> = env::args().collect();
+    let number =
+        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let directory = arguments.get(1).map_or_else(env::temp_dir, PathBuf::from);
+    let directory = directory.join(format!("{name}-{}", process::id()));
+    fs::create_dir_all(&directory).expect("a directory can be made");
+    let measured = measure(&directory, number(2, default_keys), number(3, 5) as usize);
+    fs::remove_dir_all(&directory).expect("the directory can be removed");
+    measured
 }
 
 fn put_durably(engine: &dyn Engine, names: &[String], value: &[u8]) -> Result<()> {

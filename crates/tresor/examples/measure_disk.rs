@@ -6,12 +6,7 @@
 //! same cache, the same write buffer and the same bound on its journals; it persists each batch where ours
 //! is durable, and none where ours promises nothing.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tresor::{
@@ -22,7 +17,7 @@ use tresor::{
     files::SystemFiles,
     oplog::LogOptions,
 };
-use tresor_testkit::own_cost::{Bare, Pair};
+use tresor_testkit::own_cost::{Bare, Pair, measured_in_a_directory};
 
 struct BareFjall {
     database: Database,
@@ -68,24 +63,11 @@ fn measure(directory: &Path, keys: u64, rounds: usize) -> Result<()> {
         let (ours, _) = DiskEngine::open(&options, seams, &directory.join(format!("ours-{name}")), log)?;
         let bare = BareFjall::open(&directory.join(format!("bare-{name}")), &options, durability)
             .map_err(|error| Error::invalid("the bare tables").caused_by(error))?;
-        let mut pair = Pair::fill(ours, bare, keys)?;
-        pair.report(name, rounds)?;
-        for threads in [1, 16] {
-            pair.report_writers(name, threads, rounds.min(5));
-        }
-        pair.close()?;
+        Pair::fill(ours, bare, keys)?.report_all(name, rounds)?;
     }
     Ok(())
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().collect();
-    let number =
-        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let directory = arguments.get(1).map_or_else(env::temp_dir, PathBuf::from);
-    let directory = directory.join(format!("measure-disk-{}", process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory can be made");
-    let measured = measure(&directory, number(2, 200_000), number(3, 5) as usize);
-    std::fs::remove_dir_all(&directory).expect("the directory can be removed");
-    measured
+    measured_in_a_directory("measure-disk", 200_000, measure)
 }

@@ -8,16 +8,14 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
-    process,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use tresor::{Config, Database, Result, Value};
-use tresor_testkit::own_cost::median;
+use tresor_testkit::own_cost::{measured_in_a_directory, median};
 
 fn value_of(number: u64) -> serde_json::Value {
     match number % 10 {
@@ -90,13 +88,5 @@ fn measure(directory: &Path, keys: u64, rounds: usize) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().collect();
-    let number =
-        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let directory = arguments.get(1).map_or_else(env::temp_dir, PathBuf::from);
-    let directory = directory.join(format!("measure-json-file-{}", process::id()));
-    fs::create_dir_all(&directory).expect("a directory can be made");
-    let measured = measure(&directory, number(2, 100_000), number(3, 5) as usize);
-    fs::remove_dir_all(&directory).expect("the directory can be removed");
-    measured
+    measured_in_a_directory("measure-json-file", 100_000, measure)
 }

@@ -45,11 +45,9 @@ impl Examples {
     /// Runs a row's example. Its callers and background threads are meant to run beside each other, so it
     /// has all cores.
     pub(super) fn run(&self, row: &str, arguments: &[String]) -> Outcome<Told> {
-        let mut command = Command::new(self.of_row(row)?);
-        command.args(arguments);
-        let failed = |error| format!("{}: {error}", command.get_program().to_string_lossy());
-        let output =
-            on_all_cores(|| Command::new(self.of_row(row)?).args(arguments).output().map_err(failed))??;
+        let program = self.of_row(row)?;
+        let output = on_all_cores(|| Command::new(program).args(arguments).output())?;
+        let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
             return Ok(Told(text));
