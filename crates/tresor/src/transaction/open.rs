@@ -371,9 +371,9 @@ impl Transactions {
                 idle
             });
             if idle {
-                self.end(&transaction);
                 self.counters.aborted.fetch_add(1, Ordering::Relaxed);
                 self.counters.idle_timeouts.fetch_add(1, Ordering::Relaxed);
+                self.end(&transaction);
             }
         }
     }
