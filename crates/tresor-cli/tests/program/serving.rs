@@ -14,14 +14,14 @@ fn the_ready_file_is_there_while_the_server_accepts() {
     let directory = TemporaryDirectory::new("serving");
     let path = directory.join("ready");
     let path_text = path.to_str().expect("temporary paths are UTF-8");
-    let arguments = ["serve", "--port", "0", "--resp-port", "0", "--ready-file", path_text];
+    let arguments =
+        ["serve", "--port", "0", "--resp-port", "0", "--line-port", "0", "--ready-file", path_text];
     let mut child = tresor_program::command(&arguments).spawn().expect("the program starts");
     let ready: serde_json::Value = deadline::wait_for("the ready file", || {
         fs::read(&path).ok().map(|bytes| serde_json::from_slice(&bytes).expect("it is never half-written"))
     });
     assert_eq!(ready["pid"].as_u64(), Some(u64::from(child.id())));
-    assert!(ready["line"].is_null());
-    for door in ["http", "resp"] {
+    for door in ["http", "resp", "line"] {
         let port = ready[door].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
     }
