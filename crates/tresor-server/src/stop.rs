@@ -88,7 +88,7 @@ impl Stopper {
         self.shared.discarded.get_or_init(|| {
             let transactions = database.end_transactions();
             if transactions > 0 {
-                tracing::info!(transactions, "rolled back the transactions that were open");
+                tracing::info!("rolled back {transactions} open transactions");
             }
             transactions
         });

@@ -59,7 +59,8 @@ fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let mut server = Server::start(&[]);
     let ports = server.ports();
     let log = server.log();
-    for words in [format!("http://127.0.0.1:{}", ports.http), format!("127.0.0.1:{}", ports.resp)] {
+    let line = format!("line protocol on 127.0.0.1:{}", ports.line);
+    for words in [format!("http://127.0.0.1:{}", ports.http), format!("127.0.0.1:{}", ports.resp), line] {
         assert!(log.contains(&words), "no {words} in {log}");
     }
     assert!(log.contains("engine memory") && log.contains("--store-path"), "{log}");
@@ -70,6 +71,17 @@ fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let path = path.to_str().expect("temporary paths are UTF-8");
     let log = Server::start(&["--store-path", path]).log();
     assert!(log.contains(path) && log.contains("durability always"), "{log}");
+}
+
+#[test]
+fn a_stop_says_how_many_transactions_it_rolls_back() {
+    let mut server = Server::start(&["--threads", "2"]);
+    let mut clients: Vec<_> = (0..5).map(|_| server.line()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("BEGIN").expect("the server answers")["status"], "Ok");
+    }
+    assert!(server.terminate().success());
+    assert!(server.log().contains("rolled back 5 open transactions"), "{}", server.log());
 }
 
 #[test]
