@@ -216,6 +216,11 @@ impl Database {
         self.core.transactions.shown()
     }
 
+    /// Whether a transaction, or a command at this moment, has a key of a database locked.
+    pub fn is_locked(&self, database: u8, key: &[u8]) -> bool {
+        self.core.transactions.is_locked(database, key)
+    }
+
     /// How transactions have fared since the start.
     pub fn transaction_figures(&self) -> TransactionFigures {
         self.core.transactions.figures()
