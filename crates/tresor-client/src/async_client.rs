@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     batches::batches,
     calls::typed_calls,
-    connection::{self, Connection, connect_timed_out, unreachable},
+    connection::{self, Connection, unreachable},
     error::Result,
     options::Options,
     request::{self, Request},
@@ -110,9 +110,7 @@ impl AsyncClient {
 }
 
 async fn open(address: &str, options: &Options) -> io::Result<TcpStream> {
-    let limit = options.connect_timeout;
-    let socket =
-        timeout(limit, TcpStream::connect(address)).await.map_err(|_| connect_timed_out(limit))??;
+    let socket = timeout(options.connect_timeout, TcpStream::connect(address)).await??;
     socket.set_nodelay(true)?;
     Ok(socket)
 }

@@ -4,7 +4,7 @@
 //! run to its end (a timeout, a lost socket, a future that was dropped) is never used again: its next
 //! answer would be that of an earlier line.
 
-use std::{io, time::Duration};
+use std::io;
 
 use crate::{
     answer::no_answer,
@@ -85,13 +85,8 @@ impl Connection {
 
 /// Nobody took the connection.
 pub(crate) fn unreachable(address: &str, error: io::Error) -> Error {
-    let message = format!("cannot connect to {address}: is the server running, and is that its line port?");
+    let message = format!("cannot connect to a server's line port at {address}");
     Error::new(ErrorKind::Unavailable, message).caused_by(error)
-}
-
-/// Nobody took the connection in time.
-pub(crate) fn connect_timed_out(timeout: Duration) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("nobody answered within {timeout:?}"))
 }
 
 /// An answer's line as a JSON object.
