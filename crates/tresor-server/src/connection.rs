@@ -270,7 +270,7 @@ impl Connection {
     /// Executes; an error means that the client is gone.
     #[inline]
     async fn perform(&mut self, work: Work<'_>) -> Result<(), Closed> {
-        if self.held.replies > 0 && (self.suspends || work.waits()) {
+        if self.held.replies > 0 && (self.suspends || work.waits() || self.session.may_wait()) {
             return self.perform_apart(work).await;
         }
         self.held.replies += work.replies();

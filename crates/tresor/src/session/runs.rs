@@ -18,7 +18,11 @@ impl Session {
     /// executed as a run.
     #[inline]
     pub fn runs(&self) -> bool {
-        self.authenticated && self.replies == Replies::On && !self.core.memory_limit.refuses()
+        self.direct
+            && !self.gathers
+            && self.authenticated
+            && self.replies == Replies::On
+            && !self.core.memory_limit.refuses()
     }
 
     /// Executes a run of [plain GETs](Self::plain_get), replies in order.
