@@ -15,13 +15,12 @@ const CHOICES: &str = "1. Start Server\n2. Connect Client\n3. Exit";
 /// Asks until the user leaves. A server that was started ends the program with itself, for its signals
 /// are caught from then on; a client that ends comes back here.
 pub(crate) fn run() -> Outcome {
-    let mut editor = DefaultEditor::new().map_err(Failure::failed)?;
     loop {
         println!("Tresor {}\n{CHOICES}", env!("CARGO_PKG_VERSION"));
-        let Some(choice) = ask(&mut editor, "Choose 1, 2 or 3: ")? else { return Ok(()) };
+        let Some(choice) = ask("Choose 1, 2 or 3: ")? else { return Ok(()) };
         match choice.as_str() {
             "1" => return start_server(),
-            "2" => connect_client(&mut editor)?,
+            "2" => connect_client()?,
             "3" => return Ok(()),
             other => println!("There is no choice `{other}`."),
         }
@@ -37,9 +36,9 @@ fn start_server() -> Outcome {
 }
 
 /// A failure is shown here, where the user may choose again.
-fn connect_client(editor: &mut DefaultEditor) -> Outcome {
+fn connect_client() -> Outcome {
     let question = format!("Server [{}]: ", prompt::DEFAULT_ADDRESS);
-    let Some(address) = ask(editor, &question)? else { return Ok(()) };
+    let Some(address) = ask(&question)? else { return Ok(()) };
     let address = if address.is_empty() { prompt::DEFAULT_ADDRESS } else { &address };
     if let Err(Failure::Usage(message) | Failure::Failed(message)) = prompt::run_at(address) {
         println!("{message}");
@@ -47,8 +46,10 @@ fn connect_client(editor: &mut DefaultEditor) -> Outcome {
     Ok(())
 }
 
-/// The answer to a question; `None` after Ctrl-C or Ctrl-D.
-fn ask(editor: &mut DefaultEditor, question: &str) -> Outcome<Option<String>> {
+/// The answer to a question; `None` after Ctrl-C or Ctrl-D. Each question has an editor of its own, since
+/// one that lives around the prompt's would lose the terminal's signals to it.
+fn ask(question: &str) -> Outcome<Option<String>> {
+    let mut editor = DefaultEditor::new().map_err(Failure::failed)?;
     match editor.readline(question) {
         Ok(answer) => Ok(Some(answer.trim().to_owned())),
         Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),

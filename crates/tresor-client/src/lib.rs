@@ -59,3 +59,8 @@ pub use options::Options;
 pub use quoting::quoted;
 pub use transaction::{Contents, OpenTransaction, TransactionId, Undone};
 pub use value::Value;
+
+/// The blocks of the page are compiled as doc tests.
+#[cfg(all(doctest, feature = "async"))]
+#[doc = include_str!("../../../docs/client.md")]
+struct Page;

@@ -1,7 +1,8 @@
 //! Which transactions this connection has open, as its lines and their answers tell.
 //!
-//! The server alone knows for certain: it may end an idle transaction by itself. Such an id stays on
-//! show until a command with it is answered with UnknownTransaction.
+//! The server alone knows for certain. It may end an idle transaction by itself, and after a Deadlock the
+//! victim's transaction is gone, but both are still open where this connection waited for itself, which
+//! takes two of them. What is not certain stays on show until UnknownTransaction is answered.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -19,7 +20,7 @@ pub(super) struct OpenTransactions {
 impl OpenTransactions {
     /// Takes note of what a line has begun or ended.
     pub(super) fn follow(&mut self, line: &str, answer: &Value) {
-        let named = || self.named(line);
+        let named = self.named(line);
         match (command_word(line).as_str(), answer["status"].as_str(), answer["code"].as_str()) {
             ("BEGIN", Some("Ok"), _) => {
                 self.latest = answer["transaction_id"].as_u64();
@@ -27,18 +28,27 @@ impl OpenTransactions {
             }
             ("COMMITALL", Some("Ok"), _) => self.ids.clear(),
             ("COMMIT" | "ABORT", Some("Ok"), _) | (_, _, Some("UnknownTransaction")) => {
-                if let Some(id) = named() {
+                if let Some(id) = named {
                     self.ids.remove(&id);
                 }
+            }
+            (_, _, Some("Deadlock")) if self.ids.len() == 1 => {
+                self.ids.retain(|id| named != Some(*id));
             }
             _ => {}
         }
     }
 
-    /// The transaction that a line names: always its last word.
+    /// The transaction that a line names as its last word, if it has a place for one.
     fn named(&self, line: &str) -> Option<u64> {
-        match line.split_ascii_whitespace().next_back()? {
-            "@" => self.latest,
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let fewest = match command_word(line).as_str() {
+            "PUT" => 4,
+            "GET" => 3,
+            _ => 2,
+        };
+        match words.last().filter(|_| words.len() >= fewest)? {
+            &"@" => self.latest,
             word => word.parse().ok(),
         }
     }
@@ -77,6 +87,9 @@ mod tests {
         assert_eq!(after("GET a 4", &error("UnknownTransaction")), " [9]");
         assert_eq!(after("abort @", &ok), "");
         assert_eq!(after("BEGIN", &json!({"status": "Ok", "transaction_id": 10})), " [10]");
+        assert_eq!(after("PUT a 10", &error("Deadlock")), " [10]");
+        assert_eq!(after("PUT a b 10", &error("Deadlock")), "");
+        assert_eq!(after("BEGIN", &json!({"status": "Ok", "transaction_id": 11})), " [11]");
         assert_eq!(after("COMMITALL", &json!({"status": "Ok", "committed": 1})), "");
     }
 }
