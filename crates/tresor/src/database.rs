@@ -148,6 +148,8 @@ impl Database {
         let Stack { engine, encrypted } = stack::over(opened.engine, &config)?;
         let start = Start::now(&**time.clock())?;
         let transactions = Transactions::new(config.transactions, time.clock().clone());
+        let locks = transactions.clone();
+        opened.memory_limit.spare(move |key| locks.is_locked(key));
         let core = Core {
             engine,
             encrypted,

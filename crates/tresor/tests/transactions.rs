@@ -9,7 +9,7 @@ use std::{
 use tresor::{
     Config, Database, ErrorKind, Guard, Transaction,
     config::TransactionLimits,
-    engine::{Content, Engine, Order, Scan, block_on},
+    engine::{Content, Engine, Order, Scan, block_on, memory::Eviction},
 };
 use tresor_testkit::{LaterEngine, ModelEngine};
 
@@ -343,4 +343,26 @@ fn money_is_neither_made_nor_lost() {
             .sum();
         assert_eq!(total, 100 * ACCOUNTS as i64);
     }
+}
+
+#[test]
+fn what_a_transaction_has_read_is_not_evicted() {
+    let memory =
+        Config { max_memory_bytes: Some(1_000_000), eviction: Eviction::AllKeysRandom, ..Config::memory() };
+    let store = Database::open(memory).unwrap();
+    for number in 0..50 {
+        store.put(format!("kept {number}"), number).unwrap();
+    }
+    let mut transaction = store.begin().unwrap();
+    for number in 0..50 {
+        transaction.read(format!("kept {number}")).unwrap();
+    }
+    for number in 0..3000 {
+        store.put(format!("passing {number}"), "x".repeat(1000)).unwrap();
+    }
+    assert!(store.status().unwrap().evicted > 1000);
+    for number in 0..50 {
+        assert_eq!(transaction.read(format!("kept {number}")).unwrap().to_string(), number.to_string());
+    }
+    transaction.commit().unwrap();
 }

@@ -393,7 +393,9 @@ impl<'a> Guarded<'a> {
             Some(&state.seen)
         };
         let seen = seen.into_iter().flatten();
-        let mut guards: BTreeMap<(u8, &[u8]), (Option<Version>, bool)> =
+        // What a key's version must be, and whether it is watched.
+        type Wanted = (Option<Version>, bool);
+        let mut guards: BTreeMap<(u8, &[u8]), Wanted> =
             seen.map(|((database, key), version)| ((*database, &**key), (*version, false))).collect();
         for watch in watched {
             let before = guards.insert((watch.database, &watch.key), (watch.version, true));

@@ -411,11 +411,12 @@ impl LockTable {
         }
     }
 
-    /// Whether anybody has a lock on a key.
-    pub(crate) fn is_locked(&self, database: u8, key: &[u8]) -> bool {
-        let locked = &self.databases[usize::from(database)];
-        locked.keys.get(key).is_some_and(|lock| !lock.holders.is_empty())
-            || locked.ranges.iter().any(|(range, _)| range.covers(key))
+    /// Whether anybody has a lock on this key in some database.
+    pub(crate) fn is_locked(&self, key: &[u8]) -> bool {
+        self.databases.iter().any(|locked| {
+            locked.keys.get(key).is_some_and(|lock| !lock.holders.is_empty())
+                || locked.ranges.iter().any(|(range, _)| range.covers(key))
+        })
     }
 
     /// Those whose requests have ended; wake them outside the mutex.

@@ -162,9 +162,9 @@ impl Locks {
         overdue.len()
     }
 
-    /// Whether anybody has a lock on a key.
-    pub(crate) fn is_locked(&self, database: u8, key: &[u8]) -> bool {
-        self.table.lock().is_locked(database, key)
+    /// Whether anybody has a lock on this key in some database.
+    pub(crate) fn is_locked(&self, key: &[u8]) -> bool {
+        self.table.lock().is_locked(key)
     }
 
     /// How many requests are in line.

@@ -12,6 +12,6 @@ pub use gate::{AllGates, Gates};
 pub(crate) use lock_table::{Asker, Mode, Owner, Party, Target};
 pub(crate) use locks::Answer;
 pub(crate) use open::{Discipline, State, Transaction, Transactions};
-pub use open::{OpenTransaction, TransactionFigures, TransactionId};
+pub use open::{OpenTransaction, TransactionFigures, TransactionId, WrittenValue};
 pub use overlay::Undone;
 pub(crate) use overlay::{Current, Overlay};

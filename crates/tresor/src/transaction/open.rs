@@ -74,13 +74,16 @@ pub(crate) struct State {
     ended: bool,
 }
 
+/// Value and kind; `None` for a deletion.
+pub type WrittenValue = Option<(Bytes, Kind)>;
+
 /// An open transaction as others may see it.
 #[derive(Clone, Debug)]
 pub struct OpenTransaction {
     /// Its number.
     pub id: TransactionId,
-    /// What it has written, by database and key: value and kind, `None` for a deletion.
-    pub writes: Vec<(u8, Bytes, Option<(Bytes, Kind)>)>,
+    /// What it has written, by database and key.
+    pub writes: Vec<(u8, Bytes, WrittenValue)>,
 }
 
 /// How transactions have fared since the start.
@@ -317,9 +320,10 @@ impl Transactions {
             .collect()
     }
 
-    /// Whether anybody has locked a key.
-    pub(crate) fn is_locked(&self, database: u8, key: &[u8]) -> bool {
-        self.are_open() && self.locks.is_locked(database, key)
+    /// Whether anybody has locked this key in some database: what an engine has as its database may have
+    /// another number since a swap.
+    pub(crate) fn is_locked(&self, key: &[u8]) -> bool {
+        self.are_open() && self.locks.is_locked(key)
     }
 
     /// Counts so far.
