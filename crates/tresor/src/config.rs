@@ -45,6 +45,8 @@ pub struct TransactionLimits {
     pub max_bytes: usize,
     /// Transactions that one client may have open.
     pub max_open: usize,
+    /// How long commands go on looking at locks after the last transaction: to begin stops everyone for a moment.
+    pub linger: Duration,
 }
 
 impl Default for TransactionLimits {
@@ -54,6 +56,7 @@ impl Default for TransactionLimits {
             idle: Duration::from_secs(60),
             max_bytes: 256 * 1024 * 1024,
             max_open: 1024,
+            linger: Duration::from_secs(1),
         }
     }
 }

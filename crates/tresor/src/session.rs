@@ -199,14 +199,27 @@ impl Session {
     /// executes commands asks first, and waits outside the gate.
     #[inline]
     pub fn held_back_ms(&self, command: Command<'_>) -> u64 {
+        if command.row.has(Flag::Admin) { 0 } else { self.paused_ms(command.row.has(Flag::Write)) }
+    }
+
+    /// The same for a command of another front door, which is or is not one that writes.
+    #[inline]
+    pub fn paused_ms(&self, writes: bool) -> u64 {
         match self.core.clients.paused() {
-            None => 0,
-            Some((whom, until_ms)) => {
-                let free = command.row.has(Flag::Admin)
-                    || (whom == Paused::Writers && !command.row.has(Flag::Write));
-                if free { 0 } else { until_ms.saturating_sub(self.core.time.now_ms()) }
+            Some((whom, until_ms)) if writes || whom == Paused::Everyone => {
+                until_ms.saturating_sub(self.core.time.now_ms())
             }
+            _ => 0,
         }
+    }
+
+    /// The error for whatever adds data, while the memory limit is reached and nothing may be evicted.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`](ErrorKind::OutOfMemory).
+    #[inline]
+    pub fn may_grow(&self) -> Result<()> {
+        if self.core.memory_limit.refuses() { Err(out_of_memory()) } else { Ok(()) }
     }
 
     /// Counts the commands since the last reading of the clock, and reads it.

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Redis protocol port; 0 picks a free one, `off` disables it
     #[arg(long, value_name = "PORT", help_heading = "Listening")]
     pub(crate) resp_port: Option<Port>,
-    /// Line protocol port; this version does not speak it yet, so nothing listens there
+    /// Line protocol port; 0 picks a free one, `off` disables it
     #[arg(long, value_name = "PORT", help_heading = "Listening")]
     pub(crate) line_port: Option<Port>,
     /// Address to listen on; repeatable
@@ -273,7 +273,7 @@ impl Options {
         Self {
             port: Some(Port::Number(8080)),
             resp_port: Some(Port::Number(6379)),
-            line_port: Some(Port::Off),
+            line_port: Some(Port::Number(7379)),
             bind: Some(vec![IpAddr::from([127, 0, 0, 1])]),
             allowed_host: Some(Vec::new()),
             engine: None,

@@ -294,6 +294,7 @@ fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {
         bind: said(options.bind.clone(), "bind")?,
         resp_port: said(options.resp_port, "resp-port")?.number(),
         http_port: said(options.port, "port")?.number(),
+        line_port: said(options.line_port, "line-port")?.number(),
         workers: said(options.threads, "threads")? as usize,
         max_clients: said(options.max_clients, "max-clients")? as usize,
         limits: Limits::for_values(max_value_bytes),

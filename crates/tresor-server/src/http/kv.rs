@@ -8,11 +8,13 @@ use super::{
     body::{Body, EntryDocument},
     document::{self, Put},
     exchange::{Answer, Exchange, weigh},
-    json::{ValuePieces, write_key},
     keys::check_whole,
-    listing::Listing,
     problem::Problem,
     query::{Lookup, Parameters},
+};
+use crate::{
+    json::{ValuePieces, write_key},
+    listing::Listing,
 };
 
 /// Values up to this many bytes are answered in one piece, with their length.

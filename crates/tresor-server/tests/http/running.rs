@@ -45,6 +45,7 @@ impl Setup {
         let config = ServerConfig {
             resp_port: None,
             http_port: Some(0),
+            line_port: None,
             workers: 1,
             http_limits: self.limits,
             allowed_hosts: self.allowed_hosts,

@@ -17,7 +17,9 @@ use crate::{
         Outcome, Page, Scan, Seen, Sequence, Visit, step::Step,
     },
     error::{Error, ErrorKind, Result},
-    transaction::{Answer, Asker, Current, Discipline, Mode, Overlay, Owner, Party, Target, Transaction},
+    transaction::{
+        Answer, Asker, Current, Discipline, Fault, Mode, Overlay, Owner, Party, Target, Transaction, planted,
+    },
 };
 
 /// Bytes that remembering a lock takes, beside its key.
@@ -142,6 +144,13 @@ impl Session {
         visit: &mut Visit<'_>,
     ) -> Result<Seen> {
         let Some(transaction) = self.scope.clone() else {
+            if planted(Fault::ReadingUncommitted)
+                && let [key] = keys
+                && let Some(entry) = self.core.transactions.uncommitted(*key)
+            {
+                visit(0, Some(entry.as_entry()));
+                return Ok(Seen { sequence: 0 });
+            }
             let _hold = self.hold(&wanted_of_keys(keys, Mode::Shared)).await?;
             return self.core.engine.read(keys, isolation, self.now_ms, visit).await;
         };
@@ -204,7 +213,7 @@ impl Session {
     pub(super) async fn write_isolated(&mut self, batch: Batch<'_>) -> Result<Outcome> {
         let wanted = wanted_of_changes(batch.changes);
         let Some(transaction) = self.scope.clone() else {
-            let _hold = self.hold(&wanted).await?;
+            let _hold = self.hold(if planted(Fault::IgnoringLocks) { &[] } else { &wanted }).await?;
             return self.core.engine.write(batch, self.now_ms).await;
         };
         let bytes = batch.changes.iter().map(bytes_of).sum();
@@ -227,7 +236,7 @@ impl Session {
     pub(super) async fn update_isolated(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
         let wanted = [(Target::of_key(key), Mode::Exclusive)];
         let Some(transaction) = self.scope.clone() else {
-            let _hold = self.hold(&wanted).await?;
+            let _hold = self.hold(if planted(Fault::IgnoringLocks) { &[] } else { &wanted }).await?;
             return self.core.engine.update(key, self.now_ms, edit).await;
         };
         self.lock(&transaction, &wanted).await?;
@@ -255,7 +264,9 @@ impl Session {
         let Some(transaction) = self.scope.clone() else {
             return self.core.engine.scan(scan, self.now_ms).await;
         };
-        self.lock(&transaction, &[(super::merged::target_of(scan), Mode::Shared)]).await?;
+        if !planted(Fault::NoPhantomProtection) {
+            self.lock(&transaction, &[(super::merged::target_of(scan), Mode::Shared)]).await?;
+        }
         let beneath = transaction.with(|state| state.overlay.beneath(scan.database));
         let page = match beneath {
             Some(database) => self.core.engine.scan(&Scan { database, ..scan.clone() }, self.now_ms).await?,

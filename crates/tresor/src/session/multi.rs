@@ -287,7 +287,7 @@ impl Session {
     async fn make_everyone_lock(&mut self) -> Result<()> {
         let core = self.core.clone();
         core.transactions.linger()?;
-        self.outside(async { core.transactions.raise(&core.gates.all().await) }).await;
+        self.raise_flag(&core).await;
         Ok(())
     }
 
@@ -318,7 +318,8 @@ impl Session {
         let target = |(database, key)| (Target::Key { database, key }, Mode::Exclusive);
         let wanted: Wanted<'_> = keys.into_iter().map(target).collect();
         let _hold = self.hold(&wanted).await?;
-        self.run(queue, watched, Discipline::Owning, reply).await
+        // Optimistic all the same: the last transaction may end any time, and others then look at no locks.
+        self.run(queue, watched, Discipline::Optimistic, reply).await
     }
 
     /// Runs the queue and applies what it has written.

@@ -11,7 +11,7 @@ use crate::{
     database::Core,
     engine::{Applied, Batch, Change, Kept, KeyRef, Kind, Outcome, ValueRef},
     error::{Error, ErrorKind, Result},
-    transaction::{AllGates, Mode, Party, Target, Transaction, TransactionId},
+    transaction::{AllGates, Fault, Mode, Party, Target, Transaction, TransactionId, planted},
 };
 
 /// What few sessions need.
@@ -96,12 +96,20 @@ impl Session {
         // Before anything is waited for: the session's end discards it.
         self.isolated().open.push(transaction.clone());
         if !core.transactions.are_open() {
-            self.outside(async { core.transactions.raise(&core.gates.all().await) }).await;
+            self.raise_flag(&core).await;
         }
         self.direct = false;
         transaction.give(core.transactions.now_ns());
         self.isolated().latest = Some(id);
         Ok(id)
+    }
+
+    /// Says to everyone that locks have to be looked at.
+    pub(super) async fn raise_flag(&mut self, core: &Core) {
+        if planted(Fault::NoGate) {
+            return core.transactions.raise(None);
+        }
+        self.outside(async { core.transactions.raise(Some(&core.gates.all().await)) }).await;
     }
 
     /// The number that this session's latest [`begin`](Self::begin) answered.
@@ -131,6 +139,9 @@ impl Session {
     pub fn leave_transaction(&mut self) {
         if let Some(transaction) = self.scope.take() {
             transaction.give(self.core.transactions.now_ns());
+            if planted(Fault::UnlockingEarly) {
+                self.core.transactions.locks.release(transaction.id);
+            }
             if transaction.has_ended() {
                 self.drop_transaction(transaction.id);
             }
@@ -169,7 +180,10 @@ impl Session {
             std::mem::take(&mut state.overlay)
         });
         let written = {
-            let changes = overlay.changes();
+            let mut changes = overlay.changes();
+            if planted(Fault::LosingAWrite) && changes.len() > 1 {
+                changes.pop();
+            }
             match changes.is_empty() {
                 true => Ok(None),
                 false => core.engine.write(Batch::blind(&changes), self.now_ms).await.map(Some),

@@ -373,6 +373,18 @@ impl LockTable {
         waits.filter(|(_, wait)| late(wait)).map(|(id, _)| *id).collect()
     }
 
+    /// Whether nobody has or wants a lock.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        let free = |locked: &Locked| {
+            locked.keys.is_empty()
+                && locked.ranges.is_empty()
+                && locked.range_waits.is_empty()
+                && locked.waiting.is_empty()
+        };
+        self.databases.iter().all(free) && self.owners.is_empty() && self.waits.is_empty()
+    }
+
     /// How many requests wait.
     pub(crate) fn waiting(&self) -> usize {
         self.blocked.len()
@@ -469,8 +481,13 @@ impl LockTable {
             }
             _ => locked.waiting.values().copied().collect(),
         };
+        let mut behind_exclusive = false;
         for id in candidates {
             let Some(wait) = self.waits.get(&id) else { continue };
+            // Only who has a lock on the key itself goes before one that waits for it exclusively.
+            if behind_exclusive && !self.holds(wait.asker.owner, place, Mode::Shared) {
+                continue;
+            }
             let (asker, mode, turn) = (wait.asker, wait.mode, wait.turn);
             let place = wait.place.clone();
             let free =
@@ -479,9 +496,8 @@ impl LockTable {
                 self.grant(asker, place, mode);
                 self.leave_line(id);
                 self.finish(id, WaitState::Granted);
-            } else if by_key_alone && mode == Mode::Exclusive {
-                // Whoever is behind conflicts with this one.
-                return;
+            } else {
+                behind_exclusive |= by_key_alone && mode == Mode::Exclusive;
             }
         }
     }

@@ -3,9 +3,12 @@
 mod deadlock;
 mod gate;
 mod lock_table;
+#[cfg(test)]
+mod lock_table_tests;
 mod locks;
 mod open;
 mod overlay;
+mod planted;
 mod watch;
 
 pub use gate::{AllGates, Gates};
@@ -15,3 +18,7 @@ pub(crate) use open::{Discipline, State, Transaction, Transactions};
 pub use open::{OpenTransaction, TransactionFigures, TransactionId, WrittenValue};
 pub use overlay::Undone;
 pub(crate) use overlay::{Current, Overlay};
+pub use planted::Fault;
+#[cfg(feature = "planted-faults")]
+pub use planted::plant;
+pub(crate) use planted::planted;

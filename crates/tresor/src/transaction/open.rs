@@ -20,13 +20,13 @@ use super::{
     gate::AllGates,
     lock_table::{Asker, Owner, Party},
     locks::Locks,
-    overlay::Overlay,
+    overlay::{Current, Overlay},
     watch::Watch,
 };
 use crate::{
     clock::Clock,
     config::TransactionLimits,
-    engine::{Kind, Version},
+    engine::{Kept, KeyRef, Kind, Version},
     error::{Error, ErrorKind, Result},
 };
 
@@ -36,8 +36,8 @@ pub type TransactionId = u64;
 /// Owners from here on are plain commands. They count as younger than every transaction.
 const PLAIN: Owner = 1 << 62;
 
-/// The mark stays up for so long after the last transaction, since raising it stops everyone for a moment.
-const LINGER_NS: u64 = 1_000_000_000;
+/// Idle transactions are looked for at least this often.
+const IDLE_LOOK_NS: u64 = 1_000_000_000;
 
 /// How a transaction is kept apart from everyone else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +208,8 @@ impl Transactions {
         self.raised.load(Ordering::Relaxed)
     }
 
-    /// From now on everyone looks at locks.
-    pub(crate) fn raise(&self, _all: &AllGates<'_>) {
+    /// From now on everyone looks at locks. All gates are taken, but where a test wants to see that it matters.
+    pub(crate) fn raise(&self, _all: Option<&AllGates<'_>>) {
         self.raised.store(true, Ordering::Relaxed);
     }
 
@@ -326,6 +326,17 @@ impl Transactions {
         self.are_open() && self.locks.is_locked(key)
     }
 
+    /// What some open transaction has written under a key, for [`Fault::ReadingUncommitted`].
+    pub(crate) fn uncommitted(&self, key: KeyRef<'_>) -> Option<Kept> {
+        let open: Vec<_> = self.registry.lock().open.values().cloned().collect();
+        open.iter().find_map(|transaction| {
+            transaction.with(|state| match state.overlay.current(key, 0) {
+                Current::Written(written) => written.cloned(),
+                Current::Beneath(_) => None,
+            })
+        })
+    }
+
     /// Counts so far.
     pub(crate) fn figures(&self) -> TransactionFigures {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -355,7 +366,8 @@ impl Transactions {
             self.end_idle(now_ns);
         }
         let registry = self.registry.lock();
-        let needed = !registry.open.is_empty() || now_ns.saturating_sub(registry.ended_ns) < LINGER_NS;
+        let linger_ns = self.limits.linger.as_nanos() as u64;
+        let needed = !registry.open.is_empty() || now_ns.saturating_sub(registry.ended_ns) < linger_ns;
         if !needed {
             // Under the registry's mutex: one that opens after this finds it lowered, and raises it again.
             self.raised.store(false, Ordering::Relaxed);
@@ -365,7 +377,7 @@ impl Transactions {
 
     fn end_idle(&self, now_ns: u64) {
         let limit_ns = self.limits.idle.as_nanos() as u64;
-        self.next_idle_look_ns.store(now_ns + (limit_ns / 32).min(LINGER_NS), Ordering::Relaxed);
+        self.next_idle_look_ns.store(now_ns + (limit_ns / 32).min(IDLE_LOOK_NS), Ordering::Relaxed);
         let open: Vec<_> = self.registry.lock().open.values().cloned().collect();
         for transaction in open {
             let idle = transaction.with(|state| {

@@ -17,7 +17,7 @@ use tresor::{
     session::Session,
 };
 
-use super::json::{ValuePieces, write_key};
+use crate::json::{ValuePieces, write_key};
 
 /// Entries of a page.
 const PAGE_ENTRIES: usize = 256;
@@ -31,7 +31,7 @@ const LARGE_VALUE_BYTES: usize = 16 * 1024;
 type NextPage = Pin<Box<dyn Future<Output = (Session, Result<Page>)>>>;
 
 /// A listing being sent.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     page: Page,
     /// Entries of the page that are written.
     written: usize,
@@ -51,7 +51,7 @@ enum Source {
 
 impl Listing {
     /// Reads the first page, so that a store that cannot be listed answers with an error.
-    pub(super) async fn start(database: &Database, worker: usize, number: u8) -> Result<Self> {
+    pub(crate) async fn start(database: &Database, worker: usize, number: u8) -> Result<Self> {
         let mut session = database.session(worker);
         session.select(number);
         let (session, page) = read_page(session, Position::Start).await;
@@ -59,7 +59,7 @@ impl Listing {
     }
 
     /// The next frame; `None` after the last.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let mut frame = Vec::new();
         loop {
             self.write_page(&mut frame);
