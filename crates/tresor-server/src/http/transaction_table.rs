@@ -164,3 +164,92 @@ fn unknown() -> Error {
          nothing too long or to end a deadlock",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, sync::Arc, time::Duration};
+
+    use tresor::{
+        Config, Database, ErrorKind, Guard, Kind,
+        config::TransactionLimits,
+        engine::{Change, Expires},
+    };
+    use tresor_testkit::{HeldEngine, ModelEngine, Moment, deadline::wait_until};
+
+    use super::{TransactionTable, Turn};
+    use crate::http::exchange::{enter, leave};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn within<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(work)
+    }
+
+    /// Lets a request get as far as it gets at once, then breaks it off.
+    async fn break_off<T>(request: impl Future<Output = T>) {
+        tokio::select! {
+            biased;
+            _ = request => panic!("nothing was left to be broken off"),
+            () = ready(()) => {}
+        }
+    }
+
+    async fn begin(database: &Database, table: &TransactionTable) -> String {
+        let mut session = database.session(0);
+        let number = session.begin().await.unwrap();
+        table.add(session, number, 10).unwrap()
+    }
+
+    async fn put(turn: &mut Turn) {
+        let (number, session) = (turn.number(), turn.session());
+        enter(session, Some(number)).await.unwrap();
+        let (key, guard) = (session.key(b"k").unwrap(), Guard::None);
+        let change = Change::Put { key, guard, value: b"v", kind: Kind::Raw, expires: Expires::Never };
+        session.write(&[change]).await.unwrap();
+        leave(session, Some(number));
+    }
+
+    #[test]
+    fn a_commit_that_is_broken_off_ends_the_transaction() {
+        let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
+        let database = Database::over(engine.clone(), Config::memory()).unwrap();
+        let table = TransactionTable::default();
+        within(async {
+            let id = begin(&database, &table).await;
+            let mut turn = table.turn(&id, PATIENCE, 0).await.unwrap();
+            put(&mut turn).await;
+            let held = engine.hold_next(Moment::Before);
+            break_off(turn.commit()).await;
+            drop(turn);
+            let gone = table.turn(&id, PATIENCE, 0).await;
+            assert_eq!(gone.err().map(|error| error.kind()), Some(ErrorKind::UnknownTransaction));
+            assert!(database.open_transactions().is_empty());
+            // What was sent arrives, and nobody holds the gate.
+            held.let_go();
+        });
+        database.settle();
+        assert_eq!(database.get("k").unwrap().unwrap().to_string(), "v");
+    }
+
+    #[test]
+    fn a_request_that_is_broken_off_leaves_the_transaction_open_and_idle() {
+        let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
+        let idle = Duration::from_millis(200);
+        let transactions = TransactionLimits { idle, ..TransactionLimits::default() };
+        let config = Config { transactions, ..Config::memory() };
+        let database = Database::over(engine.clone(), config).unwrap();
+        let table = TransactionTable::default();
+        within(async {
+            let id = begin(&database, &table).await;
+            let mut turn = table.turn(&id, PATIENCE, 0).await.unwrap();
+            let held = engine.hold_next(Moment::Before);
+            break_off(put(&mut turn)).await;
+            drop(turn);
+            assert_eq!(database.open_transactions().len(), 1);
+            held.let_go();
+        });
+        database.settle();
+        wait_until("idleness to end it", || database.transaction_figures().idle_timeouts == 1);
+    }
+}

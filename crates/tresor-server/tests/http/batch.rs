@@ -3,11 +3,12 @@
 use std::{sync::Arc, thread};
 
 use serde_json::{Value, json};
+use tresor::engine::memory::{MemoryEngine, MemoryOptions};
 use tresor_testkit::{LaterEngine, ModelEngine};
 
 use crate::{
     client::{Answer, Client},
-    running::{Setup, server},
+    running::{Running, Setup, server},
     transaction::{JSON, document},
 };
 
@@ -33,7 +34,12 @@ fn without_version(result: &Value) -> (Value, bool) {
 
 #[test]
 fn every_operation_has_its_result_in_its_place() {
-    let server = server();
+    every_operation(&server());
+    let engine = MemoryEngine::volatile(&MemoryOptions::default()).unwrap();
+    every_operation(&Setup { engine, ..Setup::default() }.start());
+}
+
+fn every_operation(server: &Running) {
     let mut client = server.client();
     assert_eq!(client.request("PUT", "/keys/old", &[], b"1").status, 201);
     let batch = json!([
