@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tresor::Database;
 
 use super::{access::Hosts, counters::HttpCounters, transaction_table::TransactionTable};
-use crate::{key_rotation::KeyRotation, sharding::ShardControl};
+use crate::{key_rotation::KeyRotation, line::LineCounters, sharding::ShardControl};
 
 /// Shared by all HTTP connections of a server.
 pub(crate) struct HttpShared {
@@ -22,6 +22,8 @@ pub(crate) struct HttpShared {
     pub(super) limits: HttpLimits,
     /// Requests counted by route, method and status.
     pub(super) counters: HttpCounters,
+    /// Commands of the line protocol, which `/metrics` shows too.
+    pub(crate) line: LineCounters,
     /// Replacing encryption keys, which outlives the request for it.
     pub(super) rotation: Arc<KeyRotation>,
     /// The store's shards, where it is spread over some.
@@ -46,6 +48,7 @@ impl HttpShared {
             hosts,
             limits,
             counters,
+            line: LineCounters::new(workers),
             rotation,
             shards,
             transactions: TransactionTable::default(),
