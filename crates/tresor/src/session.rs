@@ -286,7 +286,10 @@ impl Session {
             self.spoil_queue();
             Err(out_of_memory())
         } else if self.gathers {
-            Box::pin(self.execute_gathered(command, reply)).await
+            match self.enqueue_if_queueing(command, reply) {
+                Some(queued) => queued,
+                None => Box::pin(self.execute_gathered(command, reply)).await,
+            }
         } else if command.row.has(Flag::AllGates) {
             self.execute_alone(command, reply).await
         } else {
@@ -535,7 +538,7 @@ impl Session {
 
     /// The same for changes of whose effects nothing is wanted: whether they were applied.
     #[inline]
-    pub(crate) async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
+    pub async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
         let outcome = self.write_batch(Batch::blind(changes)).await?;
         Ok(matches!(outcome.applied, Applied::Whole(_)))
     }

@@ -119,7 +119,7 @@ impl Execution<'_> {
         let (value, kind, expires) = (&*value.bytes, Kind::Raw, Expires::Never);
         let change = Change::Put { key, guard: Guard::None, value, kind, expires };
         self.enter(id)?;
-        let written = self.session.write(&[change]).await;
+        let written = self.session.write_blind(&[change]).await;
         self.leave(id);
         written?;
         self.ok();

@@ -52,6 +52,7 @@ impl Drop for Hold {
 }
 
 /// Entries as a transaction sees them.
+#[derive(Default)]
 struct Found {
     entries: SmallVec<[Option<Kept>; 4]>,
     sequence: Sequence,
@@ -211,18 +212,20 @@ impl Session {
     }
 
     pub(super) async fn write_isolated(&mut self, batch: Batch<'_>) -> Result<Outcome> {
-        let wanted = wanted_of_changes(batch.changes);
         let Some(transaction) = self.scope.clone() else {
+            let wanted = wanted_of_changes(batch.changes);
             let _hold = self.hold(if planted(Fault::IgnoringLocks) { &[] } else { &wanted }).await?;
             return self.core.engine.write(batch, self.now_ms).await;
         };
         let bytes = batch.changes.iter().map(bytes_of).sum();
         self.make_room(&transaction, bytes)?;
-        self.lock(&transaction, &wanted).await?;
+        if transaction.discipline == Discipline::Locking {
+            self.lock(&transaction, &wanted_of_changes(batch.changes)).await?;
+        }
         let looks = !batch.blind || batch.changes.iter().any(depends);
         let keys: SmallVec<[KeyRef<'_>; 4]> =
             if looks { batch.changes.iter().filter_map(Change::key).collect() } else { SmallVec::new() };
-        let found = self.find(&transaction, &keys).await?;
+        let found = if looks { self.find(&transaction, &keys).await? } else { Found::default() };
         let sequence = found.sequence;
         if let Some(refused) = refusal(batch.changes, &found) {
             return Ok(Outcome { sequence, applied: refused });
@@ -353,7 +356,7 @@ fn apply(
 ) -> Result<SmallVec<[Effect; 1]>> {
     overlay.begin_step();
     let mut found = found.entries.iter();
-    let mut effects = SmallVec::new();
+    let mut effects = SmallVec::with_capacity(changes.len());
     for change in changes {
         let result = match *change {
             Change::Clear { database } => {

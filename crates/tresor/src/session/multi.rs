@@ -188,7 +188,21 @@ impl Session {
         self.gathers = id.is_some();
     }
 
-    /// A command of a client that is inside MULTI or a transaction.
+    /// Queues a command of a client that is inside MULTI; `None` for one that is executed at once.
+    #[inline]
+    pub(super) fn enqueue_if_queueing(
+        &mut self,
+        command: Command<'_>,
+        reply: &mut ReplyWriter,
+    ) -> Option<Result<()>> {
+        use CommandId as Id;
+        self.queue()?;
+        let at_once =
+            matches!(command.row.id, Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset);
+        (!at_once).then(|| self.enqueue(command, reply))
+    }
+
+    /// A command of a client that is inside a transaction, or one that MULTI does not queue.
     pub(super) async fn execute_gathered(
         &mut self,
         command: Command<'_>,
@@ -196,12 +210,6 @@ impl Session {
     ) -> Result<()> {
         use CommandId as Id;
         let id = command.row.id;
-        if self.queue().is_some() {
-            if matches!(id, Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset) {
-                return dispatch(id, self, command.args, reply).await;
-            }
-            return self.enqueue(command, reply);
-        }
         let Some(bound) = self.bound() else { return dispatch(id, self, command.args, reply).await };
         let outside = matches!(
             id,
@@ -333,21 +341,41 @@ impl Session {
         let transaction = Arc::new(Transaction::unlisted(discipline));
         (self.scope, self.direct, self.pinned) = (Some(transaction.clone()), false, true);
         reply.array(queue.commands.len());
+        let mut puts = SmallVec::<[Change<'_>; 16]>::new();
         for (row, words) in queue.iter() {
+            // Neighbouring plain SETs are one write.
+            if let Some((CommandId::Set, put)) = self.plain_put(&words) {
+                puts.push(put);
+                continue;
+            }
+            self.run_puts(&mut puts, reply).await;
             let mark = reply.mark();
             self.begin_command(row.id, 1);
             if let Err(error) = self.run_one(row.id, &words, reply).await {
-                self.core.metrics.worker(self.worker).failed(row.id);
-                self.core.metrics.error(&error);
                 reply.rewind(mark);
-                reply.error(&error);
+                self.fail_one(row.id, &error, reply);
             }
         }
+        self.run_puts(&mut puts, reply).await;
         let ran = self.apply_queue(&transaction, watched).await;
         self.scope = None;
         self.pinned = false;
         self.direct = !self.core.transactions.are_open();
         ran
+    }
+
+    async fn run_puts(&mut self, puts: &mut SmallVec<[Change<'_>; 16]>, reply: &mut ReplyWriter) {
+        if puts.is_empty() {
+            return;
+        }
+        self.begin_command(CommandId::Set, puts.len() as u64);
+        let written = self.write_isolated(Batch::blind(puts)).await;
+        for _ in puts.drain(..) {
+            match &written {
+                Ok(_) => reply.ok(),
+                Err(error) => self.fail_one(CommandId::Set, error, reply),
+            }
+        }
     }
 
     /// A command inside EXEC; boxed, because EXEC is one of the commands.
@@ -370,7 +398,7 @@ impl Session {
         self.saw(outcome.sequence);
         Ok(match outcome.applied {
             Applied::Whole(_) => Ran::Applied,
-            Applied::Refused { index, .. } if guarded.watches[index] => Ran::WatchFailed,
+            Applied::Refused { index, .. } if guarded.watches.get(index) == Some(&true) => Ran::WatchFailed,
             Applied::Refused { .. } => Ran::Overtaken,
         })
     }
@@ -379,7 +407,7 @@ impl Session {
 /// A batch with what must hold for it.
 struct Guarded<'a> {
     changes: Vec<Change<'a>>,
-    /// Which of them fail because of a watched key.
+    /// Which of them fail because of a watched key; none where there is nothing.
     watches: Vec<bool>,
 }
 
@@ -403,6 +431,9 @@ impl<'a> Guarded<'a> {
             if before.is_some_and(|(version, _)| version != watch.version) {
                 return None;
             }
+        }
+        if guards.is_empty() {
+            return Some(Self { changes, watches: Vec::new() });
         }
         let guard_of = |version: Option<Version>| version.map_or(Guard::Absent, Guard::Version);
         let mut guarded = Self { changes: Vec::new(), watches: Vec::new() };

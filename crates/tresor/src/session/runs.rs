@@ -135,7 +135,7 @@ impl Session {
     }
 
     #[cold]
-    fn fail_one(&self, id: CommandId, error: &Error, reply: &mut ReplyWriter) {
+    pub(super) fn fail_one(&self, id: CommandId, error: &Error, reply: &mut ReplyWriter) {
         self.core.metrics.worker(self.worker).failed(id);
         self.core.metrics.error(error);
         reply.error(error);

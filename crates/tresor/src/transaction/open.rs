@@ -146,7 +146,8 @@ pub(crate) struct Transactions {
 impl Transaction {
     /// One that nobody else sees: how a MULTI is executed.
     pub(crate) fn unlisted(discipline: Discipline) -> Self {
-        Self { id: 0, party: 0, discipline, state: Mutex::default() }
+        let state = State { overlay: Overlay::without_undo(), ..State::default() };
+        Self { id: 0, party: 0, discipline, state: Mutex::new(state) }
     }
 
     pub(crate) fn asker(&self) -> Asker {

@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
+use smallvec::SmallVec;
+
 use crate::engine::{Change, DATABASES, Expires, Guard, Kept, KeyRef, Version};
 
 /// Versions of what is not committed are above every number that an engine gives.
@@ -22,12 +24,15 @@ type Entries = BTreeMap<Box<[u8]>, Written>;
 
 /// Uncommitted writes.
 pub(crate) struct Overlay {
-    databases: [Entries; DATABASES as usize],
+    /// Those that were written, by number: mostly one.
+    databases: SmallVec<[(u8, Entries); 1]>,
     /// Which of the engine's databases lies beneath each.
     beneath: [u8; DATABASES as usize],
     /// Databases beneath which nothing is left, one bit each.
     cleared: u16,
+    /// What each write replaced; nothing is noted where no step is ever taken back.
     undo: Vec<Undo>,
+    keeps_undo: bool,
     /// Where each step begins in `undo`.
     steps: Vec<usize>,
     bytes: usize,
@@ -58,10 +63,11 @@ pub struct Undone {
 impl Default for Overlay {
     fn default() -> Self {
         Self {
-            databases: Default::default(),
+            databases: SmallVec::new(),
             beneath: std::array::from_fn(|number| number as u8),
             cleared: 0,
             undo: Vec::new(),
+            keeps_undo: true,
             steps: Vec::new(),
             bytes: 0,
             last_version: UNCOMMITTED,
@@ -70,6 +76,23 @@ impl Default for Overlay {
 }
 
 impl Overlay {
+    /// One of which nothing is ever taken back.
+    pub(crate) fn without_undo() -> Self {
+        Self { keeps_undo: false, ..Self::default() }
+    }
+
+    fn entries(&self, database: u8) -> Option<&Entries> {
+        self.databases.iter().find(|(number, _)| *number == database).map(|(_, entries)| entries)
+    }
+
+    fn entries_mut(&mut self, database: u8) -> &mut Entries {
+        let place = self.databases.partition_point(|(number, _)| *number < database);
+        if self.databases.get(place).is_none_or(|(number, _)| *number != database) {
+            self.databases.insert(place, (database, Entries::new()));
+        }
+        &mut self.databases[place].1
+    }
+
     /// Begins a step that can be undone by itself.
     pub(crate) fn begin_step(&mut self) {
         self.steps.push(self.undo.len());
@@ -85,7 +108,7 @@ impl Overlay {
     /// Where a key's entry is.
     pub(crate) fn current<'a>(&'a self, key: KeyRef<'a>, now_ms: u64) -> Current<'a> {
         let database = usize::from(key.database);
-        match self.databases[database].get(key.key) {
+        match self.entries(key.database).and_then(|entries| entries.get(key.key)) {
             Some(written) => Current::Written(written.as_ref().filter(|entry| !entry.has_expired(now_ms))),
             None if self.cleared & 1 << database != 0 => Current::Written(None),
             None => Current::Beneath(KeyRef { database: self.beneath[database], ..key }),
@@ -101,29 +124,36 @@ impl Overlay {
             entry.version = version;
         }
         self.bytes += cost(key.key, &written);
-        let entries = &mut self.databases[usize::from(key.database)];
-        let before = entries.insert(key.key.into(), written);
-        self.undo.push(Undo::Entry { database: key.database, key: key.key.into(), before });
+        let before = self.entries_mut(key.database).insert(key.key.into(), written);
+        if self.keeps_undo {
+            self.undo.push(Undo::Entry { database: key.database, key: key.key.into(), before });
+        }
         version
     }
 
     /// Removes every entry of a database.
     pub(crate) fn clear(&mut self, database: u8) {
-        let (index, bit) = (usize::from(database), 1 << database);
-        let (before, cleared) = (std::mem::take(&mut self.databases[index]), self.cleared & bit != 0);
+        let bit = 1 << database;
+        let (before, cleared) = (std::mem::take(self.entries_mut(database)), self.cleared & bit != 0);
         self.cleared |= bit;
-        self.undo.push(Undo::Clear { database, before, cleared });
+        if self.keeps_undo {
+            self.undo.push(Undo::Clear { database, before, cleared });
+        }
     }
 
     /// Exchanges two databases.
     pub(crate) fn swap(&mut self, first: u8, second: u8) {
         self.exchange(first, second);
-        self.undo.push(Undo::Swap(first, second));
+        if self.keeps_undo {
+            self.undo.push(Undo::Swap(first, second));
+        }
     }
 
     fn exchange(&mut self, first: u8, second: u8) {
         let (one, other) = (usize::from(first), usize::from(second));
-        self.databases.swap(one, other);
+        let entries = std::mem::take(self.entries_mut(first));
+        let entries = std::mem::replace(self.entries_mut(second), entries);
+        *self.entries_mut(first) = entries;
         self.beneath.swap(one, other);
         if (self.cleared >> one & 1) != (self.cleared >> other & 1) {
             self.cleared ^= 1 << one | 1 << other;
@@ -139,7 +169,7 @@ impl Overlay {
         {
             match record {
                 Undo::Entry { database, key, before } => {
-                    let entries = &mut self.databases[usize::from(database)];
+                    let entries = self.entries_mut(database);
                     let after = match before {
                         Some(before) => entries.insert(key.clone(), before),
                         None => entries.remove(&key),
@@ -148,7 +178,7 @@ impl Overlay {
                     undone.keys.push((database, key));
                 }
                 Undo::Clear { database, before, cleared } => {
-                    self.databases[usize::from(database)] = before;
+                    *self.entries_mut(database) = before;
                     if !cleared {
                         self.cleared &= !(1 << database);
                     }
@@ -177,21 +207,22 @@ impl Overlay {
         database: u8,
         range: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> impl DoubleEndedIterator<Item = (&[u8], Option<&Kept>)> {
-        let entries = &self.databases[usize::from(database)];
-        entries.range::<[u8], _>(range).map(|(key, written)| (&**key, written.as_ref()))
+        let entries = self.entries(database).into_iter();
+        entries
+            .flat_map(move |entries| entries.range::<[u8], _>(range))
+            .map(|(key, written)| (&**key, written.as_ref()))
     }
 
     /// Everything that was written, by database and key.
     pub(crate) fn all(&self) -> impl Iterator<Item = (KeyRef<'_>, Option<&Kept>)> {
-        (0..DATABASES).flat_map(|database| {
-            let written = self.written(database, (Bound::Unbounded, Bound::Unbounded));
-            written.map(move |(key, written)| (KeyRef::new(database, key), written))
+        self.databases.iter().flat_map(|(database, entries)| {
+            entries.iter().map(|(key, written)| (KeyRef::new(*database, key), written.as_ref()))
         })
     }
 
     /// The batch that makes it true, but for what must hold before.
     pub(crate) fn changes(&self) -> Vec<Change<'_>> {
-        let mut changes = Vec::new();
+        let mut changes = Vec::with_capacity(self.databases.iter().map(|(_, entries)| entries.len()).sum());
         let mut order: [u8; DATABASES as usize] = std::array::from_fn(|number| number as u8);
         for place in 0..order.len() {
             let wanted = self.beneath[place];
