@@ -71,6 +71,14 @@ pub(crate) fn write_key(out: &mut Vec<u8>, key: &[u8]) {
     out.push(b'"');
 }
 
+/// A key as a JSON string says it, before it is escaped.
+pub(super) fn key_text(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.starts_with(BASE64_PREFIX) => text.to_owned(),
+        _ => format!("{BASE64_PREFIX}{}", BASE64.encode(key)),
+    }
+}
+
 /// A value being written as JSON, a piece at a time.
 pub(crate) struct ValuePieces<B> {
     bytes: B,

@@ -218,6 +218,11 @@ impl Database {
         self.core.transactions.shown()
     }
 
+    /// Whether a transaction, or a command at this moment, has this key of some database locked.
+    pub fn is_locked(&self, key: &[u8]) -> bool {
+        self.core.transactions.is_locked(key)
+    }
+
     /// How transactions have fared since the start.
     pub fn transaction_figures(&self) -> TransactionFigures {
         self.core.transactions.figures()

@@ -377,6 +377,12 @@ impl Session {
         }
     }
 
+    /// Goes on at another worker's gate and counters: for sessions that no connection owns. Not inside a gate.
+    pub fn move_to(&mut self, worker: usize) {
+        debug_assert!(!self.inside, "the gate that is left has to be the one that was entered");
+        self.worker = worker;
+    }
+
     /// The database that keys without one belong to.
     pub fn selected(&self) -> u8 {
         self.selected

@@ -71,7 +71,7 @@ fn not_json(error: serde_json::Error) -> Error {
 }
 
 /// The value inside a document: text for a string, bytes and JSON for the two wrappings, else JSON.
-fn read_value(body: &Bytes, text: &str) -> Result<(Bytes, Kind)> {
+pub(super) fn read_value(body: &Bytes, text: &str) -> Result<(Bytes, Kind)> {
     match text.as_bytes().first() {
         Some(b'"') => {
             let text: TextOf<'_> = serde_json::from_str(text).map_err(not_json)?;

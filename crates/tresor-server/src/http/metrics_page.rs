@@ -27,6 +27,7 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     let status = exchange.database.engine().status().await?;
     let mut families = Families::default();
     commands(&mut families, &exchange);
+    line_commands(&mut families, &exchange);
     requests(&mut families, &exchange);
     store(&mut families, &exchange, &status);
     transactions(&mut families, &exchange.database.transaction_figures());
@@ -74,6 +75,21 @@ fn commands(families: &mut Families, exchange: &Exchange<'_>) {
     let mut seconds = families.histogram("tresor_command_duration_seconds", "Time spent in commands.");
     for (name, figures) in &called {
         seconds.latencies(&[("command", name)], &figures.buckets, figures.nanoseconds);
+    }
+}
+
+fn line_commands(families: &mut Families, exchange: &Exchange<'_>) {
+    let called: Vec<_> = exchange.shared.line.figures().collect();
+    let mut calls = families.counter("tresor_line_commands_total", "Commands of the line protocol executed.");
+    for figures in &called {
+        calls.labelled(&[("command", &figures.command)], figures.calls);
+    }
+    let mut failed = families.counter(
+        "tresor_line_commands_failed_total",
+        "Commands of the line protocol that answered with an error.",
+    );
+    for figures in &called {
+        failed.labelled(&[("command", &figures.command)], figures.failed);
     }
 }
 

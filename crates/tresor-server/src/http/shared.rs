@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use super::{access::Hosts, counters::HttpCounters};
-use crate::{key_rotation::KeyRotation, sharding::ShardControl};
+use tokio::sync::OnceCell;
+use tresor::Database;
+
+use super::{access::Hosts, counters::HttpCounters, transaction_table::TransactionTable};
+use crate::{key_rotation::KeyRotation, line::LineCounters, sharding::ShardControl};
 
 /// Shared by all HTTP connections of a server.
 pub(crate) struct HttpShared {
@@ -19,10 +22,16 @@ pub(crate) struct HttpShared {
     pub(super) limits: HttpLimits,
     /// Requests counted by route, method and status.
     pub(super) counters: HttpCounters,
+    /// Commands of the line protocol, which `/metrics` shows too.
+    pub(crate) line: LineCounters,
     /// Replacing encryption keys, which outlives the request for it.
     pub(super) rotation: Arc<KeyRotation>,
     /// The store's shards, where it is spread over some.
     pub(super) shards: Option<Arc<ShardControl>>,
+    /// Transactions that were begun over HTTP.
+    pub(super) transactions: TransactionTable,
+    /// The first half of every ETag, once somebody has asked for it.
+    store_id: OnceCell<u64>,
     stopping: AtomicBool,
 }
 
@@ -35,7 +44,23 @@ impl HttpShared {
         (rotation, shards): (Arc<KeyRotation>, Option<Arc<ShardControl>>),
     ) -> Self {
         let counters = HttpCounters::new(workers);
-        Self { hosts, limits, counters, rotation, shards, stopping: AtomicBool::new(false) }
+        Self {
+            hosts,
+            limits,
+            counters,
+            line: LineCounters::new(workers),
+            rotation,
+            shards,
+            transactions: TransactionTable::default(),
+            store_id: OnceCell::new(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// What identifies the store; it stays the same for as long as the store is open.
+    pub(super) async fn store_id(&self, database: &Database) -> tresor::Result<u64> {
+        let ask = async || database.engine().status().await.map(|status| status.store_id);
+        self.store_id.get_or_try_init(ask).await.copied()
     }
 
     /// From now on `/readyz` says that the server is stopping.

@@ -153,7 +153,7 @@ impl Connection {
         match split_words(line, &mut words) {
             Err(LineError::Http) => {
                 tracing::warn!("closing a client that speaks HTTP to the line protocol's port");
-                return Err(Closed::Refused);
+                return Ok(Some(Closed::Refused));
             }
             Err(error) => {
                 self.held.error(&Error::invalid(error.to_string()));
@@ -202,8 +202,8 @@ impl Connection {
         }
         self.held.replies += 1;
         let Self { link, session, held, latest, suspends, .. } = self;
-        let database = &link.seat.worker.database;
-        let mut execution = Execution { database, session, latest, out: held.output().buffer() };
+        let worker = &link.seat.worker;
+        let mut execution = Execution { worker, session, latest, out: held.output().buffer() };
         let mut run = pin!(execution.run(row, words));
         let then = poll_fn(|context| {
             let poll = run.as_mut().poll(context);
@@ -217,9 +217,9 @@ impl Connection {
     /// Executes what may wait: while it does, the answers before it go out.
     async fn perform_apart(&mut self, row: &'static Row, words: &[Word<'_>]) -> Result<Then, Closed> {
         let Self { link, session, held, latest, apart: out, .. } = self;
-        let database = &link.seat.worker.database;
+        let worker = &link.seat.worker;
         let run =
-            async |session: &mut Session| Execution { database, session, latest, out }.run(row, words).await;
+            async |session: &mut Session| Execution { worker, session, latest, out }.run(row, words).await;
         let then = execute_apart(link, held, session, run).await?;
         self.held.replies += 1;
         self.held.output().buffer().append(&mut self.apart);

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use tresor::{
-    Database, Error, ErrorKind, Result,
+    Error, ErrorKind, Result,
     engine::{Change, DATABASES, EntryRef, Expires, Guard, KeyRef, Kind},
     session::Session,
     transaction::TransactionId,
@@ -16,7 +16,7 @@ use super::{
     answer,
     command::{Name, Row, write_help},
 };
-use crate::protocol::Word;
+use crate::{protocol::Word, worker::Worker};
 
 /// Values up to this many bytes are written where they are read; others are kept and written piece by piece.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
@@ -35,7 +35,7 @@ pub(super) enum Then {
 
 /// A command with its words, and what it may use.
 pub(super) struct Execution<'a> {
-    pub(super) database: &'a Database,
+    pub(super) worker: &'a Worker,
     pub(super) session: &'a mut Session,
     /// What `@` means; nothing when the latest BEGIN has failed, so that what was sent after it does not end
     /// up in the transaction before.
@@ -47,14 +47,13 @@ impl Execution<'_> {
     /// Executes a command inside a gate; `words` are those behind its name, as many as its row wants.
     pub(super) async fn run(&mut self, row: &Row, words: &[Word<'_>]) -> Then {
         let start = self.out.len();
-        match self.dispatch(row.name, words).await {
-            Ok(then) => then,
-            Err(error) => {
-                self.out.truncate(start);
-                answer::write_error(self.out, &error);
-                Then::Done
-            }
-        }
+        let result = self.dispatch(row.name, words).await;
+        self.worker.http.line.executed(self.worker.number, row, result.is_err());
+        result.unwrap_or_else(|error| {
+            self.out.truncate(start);
+            answer::write_error(self.out, &error);
+            Then::Done
+        })
     }
 
     async fn dispatch(&mut self, name: Name, words: &[Word<'_>]) -> Result<Then> {
@@ -189,7 +188,8 @@ impl Execution<'_> {
         self.session.leave_transaction();
         if result.is_err() {
             for _ in 0..deleted {
-                self.session.undo(id).await?;
+                // It can only have ended meanwhile, and then nothing is left to undo.
+                let _ = self.session.undo(id).await;
             }
         }
         result?;
@@ -227,7 +227,7 @@ impl Execution<'_> {
     }
 
     fn authenticate(&mut self, password: &Word<'_>) -> Result<()> {
-        if !self.database.settings().needs_password() {
+        if !self.worker.database.settings().needs_password() {
             return Err(Error::invalid("this server asks for no password: AUTH is not needed"));
         }
         let wrong = |error: Error| Error::new(error.kind(), "wrong password");

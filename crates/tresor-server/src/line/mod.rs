@@ -8,9 +8,11 @@
 mod answer;
 mod command;
 mod connection;
+mod counters;
 mod execute;
 mod lines;
 mod stream;
 
 pub(crate) use answer::write_error;
 pub(crate) use connection::serve;
+pub(crate) use counters::LineCounters;

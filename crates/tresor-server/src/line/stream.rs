@@ -16,7 +16,7 @@ use crate::{
     json::{ValuePieces, write_key},
     limits::BATCH_OUTPUT_BYTES,
     link::{Closed, Link},
-    listing::Listing,
+    listing::{Listing, View},
 };
 
 /// An answer on its way.
@@ -67,13 +67,14 @@ impl Stream<'_> {
         let number = session.selected();
         // Before the entries: what is committed meanwhile shows twice rather than not at all.
         let open = worker.database.open_transactions();
-        let mut listing = match Listing::start(&worker.database, worker.number, number).await {
-            Ok(listing) => listing,
-            Err(error) => {
-                write_error(self.out(), &error);
-                return Ok(());
-            }
-        };
+        let mut listing =
+            match Listing::start(View::Committed(worker.database.session(worker.number)), number).await {
+                Ok(listing) => listing,
+                Err(error) => {
+                    write_error(self.out(), &error);
+                    return Ok(());
+                }
+            };
         begin(self.out(), "entries");
         while let Some(frame) = poll_fn(|context| listing.poll_next(context)).await {
             let frame = frame.map_err(cut_short)?;

@@ -236,3 +236,25 @@ fn whatever_comes_each_line_has_one_answer() {
         assert_eq!(goes(&mut client, "PING")["message"], "PONG", "{}", sent.escape_ascii());
     }
 }
+
+#[test]
+fn without_memory_puts_are_refused_and_all_else_goes_on() {
+    let database = Config { workers: 2, max_memory_bytes: Some(2_000_000), ..Config::memory() };
+    let server = Server::start(Database::open(database).unwrap(), config()).unwrap();
+    let mut client = prepared(&server);
+    let value = "v".repeat(10_000);
+    let full = (0..1000).find(|number| {
+        client.ask(&format!("PUT key{number} {value}")).expect("it answers")["status"] == "Error"
+    });
+    let full = full.expect("the limit is reached");
+    for line in ["PUT k w", "PUT k w 1"] {
+        assert_eq!(fails(&mut client, line), "OutOfMemory", "{line}");
+    }
+    assert_eq!(goes(&mut client, "GET k")["value"], "v");
+    assert_eq!(goes(&mut client, "GET t 1")["value"], "u");
+    assert_eq!(fails(&mut client, &format!("GET key{full}")), "NotFound");
+    for number in 0..full {
+        goes(&mut client, &format!("DEL key{number}"));
+    }
+    holds(&mut client, &[("PUT k v 1", OK), ("ABORT 1", OK)]);
+}

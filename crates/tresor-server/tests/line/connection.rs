@@ -1,6 +1,9 @@
 //! The connection itself: lines sent ahead, lines in pieces, limits, other doors' control over it.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
 
 use tresor_server::{Ending, ServerConfig};
 use tresor_testkit::deadline::wait_until;
@@ -19,7 +22,7 @@ fn lines_sent_ahead_are_answered_in_order() {
         sent.push_str(&format!("BEGIN\nPUT a{number} {number} @\nPUT b{number} {number} @\r\nCOMMIT @\n"));
     }
     let mut writer = client.stream().try_clone().unwrap();
-    let sender = std::thread::spawn(move || std::io::Write::write_all(&mut writer, sent.as_bytes()));
+    let sender = std::thread::spawn(move || writer.write_all(sent.as_bytes()));
     for number in 1..=3000 {
         assert_eq!(client.answer().unwrap()["transaction_id"], number);
         for _ in 0..3 {
@@ -113,4 +116,26 @@ fn a_stop_answers_what_was_sent_and_ends() {
     assert!(matches!(&*server.wait(), Ending::Asked(_)));
     wait_until("the port to be closed", || std::net::TcpStream::connect(server.addresses().line[0]).is_err());
     server.shutdown();
+}
+
+#[test]
+fn commands_are_counted() {
+    let server = server_with(ServerConfig { http_port: Some(0), ..config() });
+    let mut client = line_client(&server);
+    for line in ["PUT k v", "GET k", "get k", "GET nothing", "NONSENSE"] {
+        client.ask(line).unwrap();
+    }
+    let mut http = std::net::TcpStream::connect(server.addresses().http[0]).unwrap();
+    let host = server.addresses().http[0];
+    write!(http, "GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    http.read_to_string(&mut page).unwrap();
+    for sample in [
+        "tresor_line_commands_total{command=\"put\"} 1",
+        "tresor_line_commands_total{command=\"get\"} 3",
+        "tresor_line_commands_failed_total{command=\"get\"} 1",
+    ] {
+        assert!(page.lines().any(|line| line == sample), "no {sample} in {page}");
+    }
+    assert!(!page.contains("command=\"commitall\""));
 }

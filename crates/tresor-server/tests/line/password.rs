@@ -9,9 +9,9 @@ use crate::{
 };
 
 fn guarded() -> Server {
-    let database = Database::open(Config { workers: 2, ..Config::memory() }).unwrap();
+    let database = Database::open(Config { workers: 2, ..Config::memory() }).expect("memory opens");
     database.settings().set_password(Some(b"open sesame"));
-    Server::start(database, config()).unwrap()
+    Server::start(database, config()).expect("a free port can be bound")
 }
 
 #[test]

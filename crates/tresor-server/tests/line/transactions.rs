@@ -207,15 +207,16 @@ fn a_begin_that_fails_leaves_nothing_for_what_was_sent_after_it() {
 
 #[test]
 fn a_transaction_that_grows_too_large_changes_nothing_and_goes_on() {
-    let limits = TransactionLimits { max_bytes: 4096, ..TransactionLimits::default() };
+    let limits = TransactionLimits { max_bytes: 16_800, ..TransactionLimits::default() };
     let (server, _) = server_limited(limits);
     let mut client = line_client(&server);
     goes(&mut client, "BEGIN");
     goes(&mut client, "PUT k small 1");
-    assert_eq!(fails(&mut client, &format!("PUT k {} 1", "x".repeat(4096))), "TooLarge");
-    // Until one deletion of the lot does not fit: then all of it is taken back.
+    assert_eq!(fails(&mut client, &format!("PUT k {} 1", "x".repeat(16_800))), "TooLarge");
+    // Until no more of them fit. Deletions take less, so some do, but not all: then all are taken back.
+    let value = "v".repeat(600);
     let keys = (0..100).take_while(|number| {
-        client.ask(&format!("PUT key{number} v 1")).expect("it answers")["status"] == "Ok"
+        client.ask(&format!("PUT key{number} {value} 1")).expect("it answers")["status"] == "Ok"
     });
     let keys = keys.count();
     assert!((1..100).contains(&keys), "{keys}");

@@ -4,7 +4,7 @@
 //! [`Session::enter_transaction`] says that what follows belongs to it. Invariant: a transaction is known to
 //! exactly one session, and is discarded when that is dropped.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Session, multi::Queue};
 use crate::{
@@ -110,6 +110,18 @@ impl Session {
             return core.transactions.raise(None);
         }
         self.outside(async { core.transactions.raise(Some(&core.gates.all().await)) }).await;
+    }
+
+    /// Lets a transaction do nothing for no longer than `limit`, where that is less than every transaction may;
+    /// answers what holds from now on.
+    ///
+    /// # Errors
+    /// [`UnknownTransaction`](ErrorKind::UnknownTransaction).
+    pub fn limit_idle(&mut self, id: TransactionId, limit: Duration) -> Result<Duration> {
+        let transaction = self.taken(id)?;
+        let idle = self.core.transactions.limit_idle(&transaction, limit);
+        transaction.give(self.core.transactions.now_ns());
+        Ok(idle)
     }
 
     /// The number that this session's latest [`begin`](Self::begin) answered.

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -71,6 +72,8 @@ pub(crate) struct State {
     /// Its batch is being applied: too late to discard it.
     pub(crate) committing: bool,
     used_ns: u64,
+    /// How long it may do nothing, where that is less than all may.
+    idle_limit: Option<Duration>,
     ended: bool,
 }
 
@@ -357,6 +360,15 @@ impl Transactions {
         self.clock.monotonic_ns()
     }
 
+    /// Has a transaction end after `limit` of doing nothing, if it would not end earlier; which it is.
+    pub(crate) fn limit_idle(&self, transaction: &Transaction, limit: Duration) -> Duration {
+        let limit = limit.min(self.limits.idle);
+        transaction.with(|state| state.idle_limit = Some(limit));
+        // The next look may be later than this allows.
+        self.next_idle_look_ns.store(0, Ordering::Relaxed);
+        limit
+    }
+
     /// Ends what has taken too long, and lowers the mark when it is not needed; whether to look again.
     pub(super) fn look(&self) -> bool {
         let now_ns = self.clock.monotonic_ns();
@@ -376,11 +388,14 @@ impl Transactions {
     }
 
     fn end_idle(&self, now_ns: u64) {
-        let limit_ns = self.limits.idle.as_nanos() as u64;
-        self.next_idle_look_ns.store(now_ns + (limit_ns / 32).min(IDLE_LOOK_NS), Ordering::Relaxed);
+        let mut shortest_ns = self.limits.idle.as_nanos() as u64;
+        // A limit that is set during this look has the next one follow at once.
+        self.next_idle_look_ns.store(u64::MAX, Ordering::Relaxed);
         let open: Vec<_> = self.registry.lock().open.values().cloned().collect();
         for transaction in open {
             let idle = transaction.with(|state| {
+                let limit_ns = state.idle_limit.unwrap_or(self.limits.idle).as_nanos() as u64;
+                shortest_ns = shortest_ns.min(limit_ns);
                 let idle = !state.in_use && now_ns.saturating_sub(state.used_ns) >= limit_ns;
                 // Marked here, so that a command that comes this moment finds it gone.
                 state.ended |= idle;
@@ -392,5 +407,7 @@ impl Transactions {
                 self.end(&transaction);
             }
         }
+        let next_ns = now_ns + (shortest_ns / 32).min(IDLE_LOOK_NS);
+        self.next_idle_look_ns.fetch_min(next_ns, Ordering::Relaxed);
     }
 }
