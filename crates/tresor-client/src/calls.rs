@@ -23,7 +23,8 @@ macro_rules! typed_calls {
             self.call(request::put(key.as_ref(), value.as_ref(), None))$($await)*
         }
 
-        /// The committed value of a key; `None` when it is not there.
+        /// The committed value of a key; `None` when it is not there. It waits for transactions that have
+        /// written the key; [`Deadlock`](crate::ErrorKind::Deadlock) if one of them is this connection's.
         pub $($async)? fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
             self.call(request::get(key.as_ref(), None))$($await)*
         }

@@ -58,10 +58,11 @@ impl Connection {
             });
         }
         read.pop_if(|last| *last == b'\r');
-        String::from_utf8(read).map_err(|error| {
-            let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            no_answer(&shown)
-        })
+        match String::from_utf8(read) {
+            Ok(line) if line.starts_with('{') => Ok(line),
+            Ok(line) => Err(no_answer(&line)),
+            Err(error) => Err(no_answer(&String::from_utf8_lossy(error.as_bytes()))),
+        }
     }
 
     fn too_long(&self) -> Error {

@@ -33,22 +33,41 @@ pub fn require(program: &str) -> Option<PathBuf> {
 /// The path of a Python that has redis-py, or `None` after saying what is left out.
 pub fn require_redis_py() -> Option<PathBuf> {
     let python = require("python3")?;
-    if python_imports(&python, "redis") {
+    if python_imports(&python, &["redis"]) {
         return Some(python);
     }
     left_out(&not_installed("redis-py", "apt-get install python3-redis, or python3 -m pip install redis"));
     None
 }
 
-/// The path of a program on `PATH`.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+/// The path of the first Python on `PATH` that has these modules, or `None` after saying what is left out.
+pub fn require_python_with(modules: &[&str]) -> Option<PathBuf> {
+    require("python3")?;
+    let found = on_path("python3").find(|python| python_imports(python, modules));
+    if found.is_none() {
+        let packages: Vec<String> = modules.iter().map(|module| format!("python3-{module}")).collect();
+        let install = format!("apt-get install {}", packages.join(" "));
+        left_out(&not_installed(&format!("a Python with {}", modules.join(", ")), &install));
+    }
+    found
 }
 
-fn python_imports(python: &Path, module: &str) -> bool {
+/// The path of a program on `PATH`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    on_path(program).next()
+}
+
+/// Every program of that name on `PATH`, the one that a shell would run first.
+fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> = env::split_paths(&path).collect();
+    directories.into_iter().map(move |directory| directory.join(program)).filter(|file| file.is_file())
+}
+
+fn python_imports(python: &Path, modules: &[&str]) -> bool {
     Command::new(python)
-        .args(["-c", &format!("import {module}")])
+        .args(["-c", "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"])
+        .args(modules)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()

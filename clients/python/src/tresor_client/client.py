@@ -130,7 +130,8 @@ class Client:
     def get(self, key: Word, transaction_id: Optional[int] = None) -> Any:
         """The value of a key, None when it is not there.
 
-        Raw text comes as str, other raw bytes as bytes, JSON as what it is.
+        Raw text comes as str, other raw bytes as bytes, JSON as what it is. Without a transaction it waits
+        for those that have written the key; if one of them is this client's, that is a Deadlock.
         """
         answer = self.send_command(_line("GET", (key,), transaction_id))
         if answer.get("code") == "NotFound":

@@ -30,6 +30,11 @@ impl Colours {
         if self.0 { format!("{BOLD}{text}{PLAIN}") } else { text.to_owned() }
     }
 
+    /// The name of a thing.
+    pub(super) fn name(self, text: &str) -> String {
+        if self.0 { format!("{CYAN}{text}{PLAIN}") } else { text.to_owned() }
+    }
+
     /// A message about what went wrong.
     pub(super) fn error(self, text: &str) -> String {
         if self.0 { format!("{RED}{text}{PLAIN}") } else { text.to_owned() }

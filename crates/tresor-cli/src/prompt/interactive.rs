@@ -4,42 +4,44 @@ use rustyline::{Config, Editor, config::ColorMode, error::ReadlineError, history
 use tresor_client::{Client, ErrorKind};
 
 use super::{
-    colours::Colours, command_word, completion::Completion, history, history::History, is_skipped,
-    open_transactions::OpenTransactions,
+    catalog::Catalog, colours::Colours, command_word, completion::Completion, history, history::History,
+    is_skipped, open_transactions::OpenTransactions,
 };
 use crate::failure::{Failure, Outcome};
 
 /// A conversation with one server.
 struct Conversation {
     client: Client,
+    catalog: Catalog,
     open: OpenTransactions,
     colours: Colours,
 }
 
 /// Runs the prompt until Ctrl-D or QUIT, or until the connection is lost, which is a failure.
-pub(super) fn run(client: Client) -> Outcome {
-    let mut editor = editor()?;
+pub(super) fn run(mut client: Client) -> Outcome {
+    let catalog = Catalog::ask(&mut client)?;
+    let mut editor = editor(catalog.words())?;
     let history = History::open(&mut editor);
-    let mut conversation =
-        Conversation { client, open: OpenTransactions::default(), colours: Colours::of_terminal() };
+    let (open, colours) = (OpenTransactions::default(), Colours::of_terminal());
+    let mut conversation = Conversation { client, catalog, open, colours };
     println!(
         "Connected to {}. HELP lists the commands, Tab completes them, Ctrl-D leaves.",
         conversation.client.address()
     );
-    while let Some(line) = conversation.read(&mut editor)? {
-        if is_skipped(&line) {
-            continue;
-        }
-        history.add(&mut editor, &line);
-        conversation.execute(&line)?;
-        if command_word(&line) == "QUIT" {
-            return Ok(());
+    while let Some(typed) = conversation.read(&mut editor)? {
+        // What was pasted may be several lines.
+        for line in typed.lines().filter(|line| !is_skipped(line)) {
+            history.add(&mut editor, line);
+            conversation.execute(line)?;
+            if command_word(line) == "QUIT" {
+                return Ok(());
+            }
         }
     }
     conversation.client.disconnect().map_err(Failure::failed)
 }
 
-fn editor() -> Outcome<Editor<Completion, FileHistory>> {
+fn editor(words: Vec<String>) -> Outcome<Editor<Completion, FileHistory>> {
     let config = Config::builder()
         .max_history_size(history::LINES)
         .and_then(|builder| builder.history_ignore_dups(true))
@@ -50,7 +52,7 @@ fn editor() -> Outcome<Editor<Completion, FileHistory>> {
         .completion_type(rustyline::CompletionType::List)
         .build();
     let mut editor = Editor::with_config(config).map_err(Failure::failed)?;
-    editor.set_helper(Some(Completion));
+    editor.set_helper(Some(Completion { words }));
     Ok(editor)
 }
 
@@ -69,8 +71,12 @@ impl Conversation {
         }
     }
 
-    /// Sends a line and shows its answer.
+    /// Sends a line and shows its answer. HELP is answered from what the server has told already.
     fn execute(&mut self, line: &str) -> Outcome {
+        if command_word(line) == "HELP" {
+            println!("{}", self.catalog.help(line.split_ascii_whitespace().nth(1), self.colours));
+            return Ok(());
+        }
         match self.client.send_line(line) {
             Ok(text) => {
                 let answer = serde_json::from_str(&text).unwrap_or_default();

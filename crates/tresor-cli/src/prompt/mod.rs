@@ -3,6 +3,7 @@
 //! On a terminal it is a prompt with line editing; anything else that standard input may be is a script,
 //! whose answers are lines of JSON for the next program and whose first error ends it.
 
+mod catalog;
 mod colours;
 mod completion;
 mod history;

@@ -26,6 +26,8 @@ impl OpenTransactions {
                 self.latest = answer["transaction_id"].as_u64();
                 self.ids.extend(self.latest);
             }
+            // What is sent after it must not end up in the one before.
+            ("BEGIN", _, _) => self.latest = None,
             ("COMMITALL", Some("Ok"), _) => self.ids.clear(),
             ("COMMIT" | "ABORT", Some("Ok"), _) | (_, _, Some("UnknownTransaction")) => {
                 if let Some(id) = named {

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod client;
+mod client_page;
 mod compress;
 mod configuration;
 mod container;
@@ -13,6 +14,10 @@ mod copy;
 mod disk;
 mod generated;
 mod layers;
+mod line_script;
+mod menu;
+mod prompt;
+mod python_client;
 mod refusals;
 mod rotation;
 mod schema;
@@ -20,6 +25,7 @@ mod serving;
 mod shards;
 mod small_disk;
 mod stores;
+mod terminal;
 mod transfer;
 
 use tresor_testkit::tresor_program::{self, Finished};
