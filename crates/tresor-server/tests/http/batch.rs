@@ -1,6 +1,12 @@
 //! `POST /v1/batch`: results in order, values of every kind, and reads among the writes.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use serde_json::{Value, json};
 use tresor::engine::memory::{MemoryEngine, MemoryOptions};
@@ -147,37 +153,38 @@ fn a_read_version_is_that_of_the_put() {
 #[test]
 fn reads_and_writes_of_a_batch_are_one_step() {
     const CLIENTS: usize = 4;
-    const ITEMS: usize = 150;
+    const ITEMS: u64 = 150;
     let engine = Arc::new(LaterEngine::new(Arc::new(ModelEngine::new())));
     let server = Setup { engine, ..Setup::default() }.start();
+    let offered_all = AtomicBool::new(false);
     let taken: Vec<Vec<u64>> = thread::scope(|scope| {
-        let mut takers = Vec::new();
-        for _ in 0..CLIENTS {
-            takers.push(scope.spawn(|| {
-                let (mut client, mut taken) = (server.client(), Vec::new());
-                loop {
-                    let take = json!([{ "op": "get", "key": "item" }, { "op": "delete", "key": "item" }]);
-                    let answer = send(&mut client, &take);
-                    // Overtaken too often: nothing was done.
-                    if answer.status == 409 {
-                        continue;
-                    }
-                    match document(&answer)["results"][0]["value"].as_u64() {
-                        Some(item) if item == ITEMS as u64 => return taken,
-                        Some(item) => taken.push(item),
-                        None => {}
-                    }
+        let take = || {
+            let (mut client, mut taken) = (server.client(), Vec::new());
+            let batch = json!([{ "op": "get", "key": "item" }, { "op": "delete", "key": "item" }]);
+            loop {
+                let was_all = offered_all.load(Ordering::Acquire);
+                let answer = send(&mut client, &batch);
+                // Overtaken too often: nothing was done.
+                if answer.status == 409 {
+                    continue;
                 }
-            }));
-        }
+                match document(&answer)["results"][0]["value"].as_u64() {
+                    Some(item) => taken.push(item),
+                    None if was_all => return taken,
+                    None => {}
+                }
+            }
+        };
+        let takers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(take)).collect();
         let mut client = server.client();
-        for item in (0..ITEMS).chain([ITEMS; CLIENTS]) {
+        for item in 0..ITEMS {
             let offer = json!([{ "op": "put", "key": "item", "value": item, "if": "absent" }]);
             while send(&mut client, &offer).status == 409 {}
         }
+        offered_all.store(true, Ordering::Release);
         takers.into_iter().map(|taker| taker.join().unwrap()).collect()
     });
     let mut all: Vec<u64> = taken.into_iter().flatten().collect();
     all.sort_unstable();
-    assert!(all.iter().copied().eq(0..ITEMS as u64), "{all:?}");
+    assert!(all.iter().copied().eq(0..ITEMS), "{all:?}");
 }
