@@ -21,7 +21,7 @@ struct Program {
     left_out: &'static str,
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 7] = [
     Program {
         name: "redis-server",
         probe: &["redis-server", "--version"],
@@ -47,6 +47,12 @@ const PROGRAMS: [Program; 6] = [
         left_out: "tests with redis-py",
     },
     Program {
+        name: "a Python with setuptools, wheel, pip and venv",
+        probe: &["sh", "-c", PYTHON_THAT_BUILDS],
+        packages: &["python3-setuptools", "python3-wheel", "python3-pip", "python3-venv"],
+        left_out: "the tests of the Python client as pip installs it",
+    },
+    Program {
         name: "java",
         probe: &["java", "--version"],
         packages: &["openjdk-17-jre-headless"],
@@ -59,6 +65,10 @@ const PROGRAMS: [Program; 6] = [
         left_out: "tests on real Cassandra nodes, which it fetches",
     },
 ];
+
+/// Any Python of `PATH` will do, as for the test itself.
+const PYTHON_THAT_BUILDS: &str = "IFS=:; for each in $PATH; do \
+    \"$each/python3\" -c 'import setuptools, wheel, pip, venv' 2>/dev/null && exit; done; exit 1";
 
 const REDIS_PY_LEFT_OUT: &str = "tests with redis-py";
 

@@ -176,6 +176,7 @@ impl Engine for CassandraEngine {
             ordered: self.store.options.order == KeptOrder::Kept,
             swap: false,
             durable: true,
+            shared: true,
             takes_back: false,
             max_value_bytes: self.store.options.max_value_bytes,
         }

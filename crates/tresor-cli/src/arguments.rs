@@ -7,7 +7,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{argv, bench, cassandra, check, client, completions, compress, copy, dump, load, man, serve};
+use crate::{
+    argv, bench, cassandra, check, client, completions, compress, copy, dump, load, man, prompt, serve,
+};
 
 /// A key-value database that speaks the Redis protocol and HTTP.
 #[derive(Debug, Parser)]
@@ -30,6 +32,8 @@ pub(crate) enum Chosen {
     Delete(client::delete::Arguments),
     /// List the keys in order, one a line
     List(client::list::Arguments),
+    /// Type commands of the line protocol at a prompt, or run a script of them
+    Client(prompt::Arguments),
     /// Ask a server whether it is ready
     Health(client::health::Arguments),
     /// Have a server read its encryption keys again and re-encrypt all values under the first

@@ -17,8 +17,10 @@ mod entry_line;
 mod failure;
 mod load;
 mod man;
+mod menu;
 mod password;
 mod progress;
+mod prompt;
 mod resp;
 mod serve;
 mod stopped_store;
@@ -34,11 +36,15 @@ use failure::{Failure, Outcome};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = match arguments::parse(std::env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+    let outcome = if std::env::args_os().len() <= 1 && prompt::is_terminal() {
+        menu::run()
+    } else {
+        match arguments::parse(std::env::args_os()) {
+            Ok(arguments) => run(arguments.subcommand),
+            Err(error) => error.exit(),
+        }
     };
-    match run(arguments.subcommand) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Failure::Usage(message) | Failure::Failed(message) = &failure {
@@ -56,6 +62,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::Put(arguments) => client::put::run(&arguments),
         Chosen::Delete(arguments) => client::delete::run(&arguments),
         Chosen::List(arguments) => client::list::run(&arguments),
+        Chosen::Client(arguments) => prompt::run(&arguments),
         Chosen::Health(arguments) => client::health::run(&arguments),
         Chosen::RotateKeys(arguments) => client::rotate_keys::run(&arguments),
         Chosen::Shards(arguments) => client::shards::run(&arguments),

@@ -10,47 +10,34 @@ use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
-    task::Poll,
-    time::Duration,
 };
 
-use tokio::{net::TcpStream, task::yield_now, time::sleep};
-use tresor::{Error, command::Command, session::Session};
+use tokio::{net::TcpStream, task::yield_now};
+use tresor::{Error, reply::ReplyWriter, session::Session};
 
 use crate::{
     ahead::Ahead,
+    apart::{execute_apart, wait_out},
+    held::Held,
     intake::Intake,
     limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits},
-    link::{Closed, Held, Link},
+    link::{Closed, Link},
     protocol::{Decoded, Decoder, ProtocolError, RequestBounds, Words},
     run::Run,
-    work::{Sending, Work},
+    work::Work,
     worker::Seat,
 };
 
-/// How long a client that is held back sleeps before it looks whether it still is.
-const PAUSE_LOOK: Duration = Duration::from_millis(10);
-
 /// Serves one client until it goes or has to go.
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
-    let mut session = seat.worker.database.session(seat.worker.number);
-    let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
-    session.set_address(peer.to_string(), local);
-    let client = session.client().clone();
-    poll_fn(|context| {
-        seat.presence.wakes(context.waker());
-        // Whether it is killed is looked at before every read.
-        let _ = client.poll_killed(context);
-        Poll::Ready(())
-    })
-    .await;
+    let (link, session) = Link::open(stream, peer, seat).await;
     let mut connection = Connection {
         session,
-        held: Held::new(2, seat.worker.limits.output_bytes),
+        held: Held::resp(2, link.seat.worker.limits.output_bytes),
         decoder: Decoder::default(),
         intake: Intake::default(),
         suspends: false,
-        link: Link { stream, seat, client },
+        link,
     };
     let closed = connection.run().await;
     tracing::debug!(%peer, ?closed, "connection closed");
@@ -59,7 +46,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
 struct Connection {
     link: Link,
     session: Session,
-    held: Held,
+    held: Held<ReplyWriter>,
     decoder: Decoder,
     intake: Intake,
     /// Whether a command of this client was seen to wait: then what was there before it goes out first.
@@ -235,7 +222,8 @@ impl Connection {
         match self.session.prepare(words) {
             Ok(command) => {
                 if self.session.held_back_ms(command) > 0 {
-                    self.wait_out(command).await?;
+                    let Self { link, held, session, .. } = self;
+                    wait_out(link, held, session, |session| session.held_back_ms(command)).await?;
                 }
                 self.perform(Work::Command(command)).await
             }
@@ -247,30 +235,10 @@ impl Connection {
         }
     }
 
-    /// Waits while CLIENT PAUSE holds a command back; the replies before it go out meanwhile.
-    #[cold]
-    async fn wait_out(&mut self, command: Command<'_>) -> Result<(), Closed> {
-        self.session.leave();
-        self.link.send(&mut self.held, self.session.take_highest()).await?;
-        loop {
-            // Looked at again and again, since CLIENT UNPAUSE may end it at any time.
-            match self.session.held_back_ms(command) {
-                0 => break,
-                left_ms if self.link.doomed() => {
-                    tracing::debug!(left_ms, "a client that was held back is closed");
-                    return Err(Closed::Dismissed);
-                }
-                left_ms => sleep(Duration::from_millis(left_ms).min(PAUSE_LOOK)).await,
-            }
-        }
-        self.session.enter().await;
-        Ok(())
-    }
-
     /// Executes; an error means that the client is gone.
     #[inline]
     async fn perform(&mut self, work: Work<'_>) -> Result<(), Closed> {
-        if self.held.replies > 0 && (self.suspends || work.waits()) {
+        if self.held.replies > 0 && (self.suspends || work.waits() || self.session.may_wait()) {
             return self.perform_apart(work).await;
         }
         self.held.replies += work.replies();
@@ -288,38 +256,13 @@ impl Connection {
     /// Executes what may wait: while it does, the replies before it go out.
     #[cold]
     async fn perform_apart(&mut self, work: Work<'_>) -> Result<(), Closed> {
-        let mut apart = Held::new(self.held.reply.protocol(), self.link.seat.worker.limits.output_bytes);
-        let result = {
-            let highest = self.session.take_highest();
-            let mut sending = Sending { future: pin!(self.link.send(&mut self.held, highest)), state: None };
-            let mut execution = Box::pin(work.run(&mut self.session, &mut apart.reply));
-            poll_fn(|context| {
-                let poll = execution.as_mut().poll(context);
-                if poll.is_pending() {
-                    sending.poll(context);
-                }
-                poll
-            })
-            .await;
-            drop(execution);
-            match sending.state {
-                None => {
-                    self.session.give_back_highest(highest);
-                    Ok(())
-                }
-                Some(Poll::Ready(result)) => result,
-                Some(Poll::Pending) => {
-                    // A client that is slow to read must not keep a gate.
-                    self.session.leave();
-                    let result = sending.future.await;
-                    self.session.enter().await;
-                    result
-                }
-            }
-        };
+        let Self { link, held, session, .. } = self;
+        let mut apart = Held::resp(held.reply.protocol(), link.seat.worker.limits.output_bytes);
+        let run = async |session: &mut Session| work.run(session, &mut apart.reply).await;
+        execute_apart(link, held, session, run).await?;
         self.held.reply.set_protocol(apart.reply.protocol());
         self.held.output().append(std::mem::take(apart.output()));
         self.held.replies += work.replies();
-        result
+        Ok(())
     }
 }

@@ -44,6 +44,9 @@ pub(crate) struct Intake {
     rest: Vec<u8>,
     /// How many bytes `rest` needs to have before decoding it again can lead anywhere.
     pub(crate) target: usize,
+    /// How many more may come with a request that does not say how long it is: there is room for some of
+    /// them, so that it is not read byte by byte.
+    pub(crate) expected: usize,
 }
 
 impl Intake {
@@ -98,7 +101,7 @@ impl Intake {
     fn poll_own(&mut self, link: &mut Link, context: &mut Context<'_>) -> Poll<Result<Input, Closed>> {
         while self.rest.len() < self.target {
             if self.rest.len() == self.rest.capacity() {
-                let missing = self.target - self.rest.len();
+                let missing = (self.target - self.rest.len()).max(self.expected);
                 self.rest.reserve_exact(missing.min(self.rest.len().max(POOLED_BUFFER_BYTES)));
                 link.client.set_input_bytes(self.rest.capacity());
             }
@@ -127,8 +130,11 @@ impl Intake {
                 link.seat.worker.buffers.give_input(buffer);
             }
             Input::Own(mut bytes) => {
-                bytes.drain(..consumed);
-                bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
+                // What is as incomplete as before keeps its room to grow.
+                if consumed > 0 {
+                    bytes.drain(..consumed);
+                    bytes.shrink_to(self.target.min(POOLED_BUFFER_BYTES));
+                }
                 self.rest = bytes;
                 link.client.set_input_bytes(self.rest.capacity());
             }

@@ -4,16 +4,21 @@
 //! the words of commands and know nothing of storage; commands know nothing of sockets.
 
 mod ahead;
+mod apart;
 pub mod assemble;
 mod buffers;
 mod connection;
 mod group_commit;
+mod held;
 mod http;
 mod intake;
+mod json;
 mod key_rotation;
 mod limits;
+mod line;
 mod link;
 mod listener;
+mod listing;
 pub mod protocol;
 mod run;
 mod server;

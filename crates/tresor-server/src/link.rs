@@ -7,6 +7,7 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Write},
+    net::SocketAddr,
     sync::Arc,
     task::Poll,
 };
@@ -15,14 +16,14 @@ use rustix::net::SendFlags;
 use smallvec::SmallVec;
 use tokio::{io::Interest, net::TcpStream};
 use tresor::{
-    Error, ErrorKind,
-    client::Client,
-    engine::Sequence,
-    metrics::WorkerMetrics,
-    reply::{Output, ReplyWriter, RespWriter},
+    Error, ErrorKind, client::Client, engine::Sequence, metrics::WorkerMetrics, reply::Output,
+    session::Session,
 };
 
-use crate::worker::{Doing, Door, Seat};
+use crate::{
+    held::{Answers, Held, LineAnswers},
+    worker::{Doing, Door, Seat},
+};
 
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
@@ -44,48 +45,6 @@ impl From<io::Error> for Closed {
     }
 }
 
-/// Replies that are not sent yet.
-pub(crate) struct Held {
-    pub(crate) reply: ReplyWriter,
-    /// How many they are.
-    pub(crate) replies: usize,
-}
-
-impl Held {
-    /// None yet, in a version of the protocol; whatever goes over `limit` bytes is dropped.
-    pub(crate) fn new(protocol: u8, limit: usize) -> Self {
-        let mut writer = RespWriter::default();
-        writer.set_protocol(protocol);
-        writer.output_mut().set_limit(limit);
-        Self { reply: ReplyWriter::Resp(writer), replies: 0 }
-    }
-
-    /// Their bytes.
-    #[inline]
-    pub(crate) fn output(&mut self) -> &mut Output {
-        match &mut self.reply {
-            ReplyWriter::Resp(writer) => writer.output_mut(),
-            ReplyWriter::Owned(_) => unreachable!("a connection writes the Redis protocol"),
-        }
-    }
-
-    /// Adds an error that answers a request.
-    pub(crate) fn error(&mut self, error: &Error) {
-        self.replies += 1;
-        self.reply.error(error);
-    }
-
-    /// Replaces all of them by the error that keeps them from being true.
-    #[cold]
-    fn retract(&mut self, error: &Error) {
-        let wanted = self.replies.saturating_sub(self.output().take_withheld());
-        self.output().clear(0);
-        for _ in 0..wanted {
-            self.reply.error(error);
-        }
-    }
-}
-
 /// One client's socket and its seat at a worker.
 pub(crate) struct Link {
     pub(crate) stream: TcpStream,
@@ -95,6 +54,22 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Sits a client down: its session, listed among the connected ones, and the way to it.
+    pub(crate) async fn open(stream: TcpStream, peer: SocketAddr, seat: Seat) -> (Self, Session) {
+        let mut session = seat.worker.database.session(seat.worker.number);
+        let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
+        session.set_address(peer.to_string(), local);
+        let client = session.client().clone();
+        poll_fn(|context| {
+            seat.presence.wakes(context.waker());
+            // Whether it is killed is looked at before every read.
+            let _ = client.poll_killed(context);
+            Poll::Ready(())
+        })
+        .await;
+        (Self { stream, seat, client }, session)
+    }
+
     /// Whether the connection is to end as soon as what it has begun is done.
     #[inline]
     pub(crate) fn doomed(&self) -> bool {
@@ -103,7 +78,7 @@ impl Link {
 
     /// Sends what is held once everything up to `highest` is durable; nothing is held afterwards.
     #[inline]
-    pub(crate) async fn send(&self, held: &mut Held, highest: Sequence) -> Result<(), Closed> {
+    pub(crate) async fn send<A: Answers>(&self, held: &mut Held<A>, highest: Sequence) -> Result<(), Closed> {
         if held.output().overflowed() {
             tracing::warn!(
                 limit = self.seat.worker.limits.output_bytes,
@@ -112,22 +87,37 @@ impl Link {
             return Err(Closed::Refused);
         }
         if !held.output().is_empty() {
-            let (worker, waiting_bytes) = (&self.seat.worker, held.output().len());
-            let waits = || self.client.set_output_bytes(waiting_bytes);
-            let durable = worker.group_commit.durable(&**worker.database.engine(), highest, waits).await;
-            self.client.set_output_bytes(0);
-            if let Err(error) = durable {
+            if let Err(error) = self.durable(highest, held.output().len()).await {
                 held.retract(&error);
-                if error.kind() == ErrorKind::Poisoned {
-                    self.seat.worker.stopper.fail(error);
-                }
             }
-            self.send_all(held.output()).await?;
-            self.counters().sent_bytes.add(held.output().len() as u64);
-            held.output().clear(usize::MAX);
+            self.flush(held).await?;
         }
         held.replies = 0;
         held.output().take_withheld();
+        Ok(())
+    }
+
+    /// Answers when everything up to `highest` is durable, while so many bytes wait for that. A store that
+    /// can promise nothing any more stops the server.
+    #[inline]
+    pub(crate) async fn durable(&self, highest: Sequence, waiting_bytes: usize) -> tresor::Result<()> {
+        let worker = &self.seat.worker;
+        let waits = || self.client.set_output_bytes(waiting_bytes);
+        let durable = worker.group_commit.durable(&**worker.database.engine(), highest, waits).await;
+        self.client.set_output_bytes(0);
+        durable.inspect_err(|error| {
+            if error.kind() == ErrorKind::Poisoned {
+                worker.stopper.fail(error.again());
+            }
+        })
+    }
+
+    /// Sends what is held as it is.
+    #[inline]
+    pub(crate) async fn flush<A: Answers>(&self, held: &mut Held<A>) -> Result<(), Closed> {
+        self.send_all(held.output()).await?;
+        self.counters().sent_bytes.add(held.output().len() as u64);
+        held.output().clear(usize::MAX);
         Ok(())
     }
 
@@ -192,17 +182,21 @@ impl Link {
     }
 }
 
-/// Tells a client that there is no room for it.
+/// Tells a client that there is no room for it. A fresh socket has room for a line; if not, closing says it
+/// too.
 pub(crate) fn refuse(mut stream: &std::net::TcpStream, door: Door) {
-    match door {
+    const FULL: &str = "max number of clients reached";
+    let _ = match door {
         Door::Resp => {
-            let mut held = Held::new(2, usize::MAX);
-            held.error(&Error::invalid("max number of clients reached"));
-            // A fresh socket has room for a line; if not, closing says it too.
-            let _ = stream.write(held.output().plain().unwrap_or_default());
+            let mut held = Held::resp(2, usize::MAX);
+            held.error(&Error::invalid(FULL));
+            stream.write(held.output().plain().unwrap_or_default())
         }
-        Door::Http => {
-            let _ = stream.write(crate::http::TOO_MANY_CLIENTS);
+        Door::Line => {
+            let mut held = Held::<LineAnswers>::default();
+            held.error(&Error::new(ErrorKind::Unavailable, FULL));
+            stream.write(held.output().plain().unwrap_or_default())
         }
-    }
+        Door::Http => stream.write(crate::http::TOO_MANY_CLIENTS),
+    };
 }

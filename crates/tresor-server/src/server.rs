@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub resp_port: Option<u16>,
     /// Port of HTTP; 0 picks a free one, `None` leaves it out.
     pub http_port: Option<u16>,
+    /// Port of the line protocol; 0 picks a free one, `None` leaves it out.
+    pub line_port: Option<u16>,
     /// Worker threads; at least one.
     pub workers: usize,
     /// Connections at the same time, over all ports; CONFIG SET can change it.
@@ -57,6 +59,7 @@ impl Default for ServerConfig {
             bind: vec![Ipv4Addr::LOCALHOST.into()],
             resp_port: Some(6379),
             http_port: Some(8080),
+            line_port: Some(7379),
             workers: thread::available_parallelism().map_or(1, usize::from),
             max_clients: 10_000,
             limits: Limits::default(),
@@ -76,6 +79,8 @@ pub struct Addresses {
     pub resp: Vec<SocketAddr>,
     /// HTTP.
     pub http: Vec<SocketAddr>,
+    /// The line protocol.
+    pub line: Vec<SocketAddr>,
 }
 
 /// A server that accepts connections until it is told to stop.
@@ -94,12 +99,18 @@ impl Server {
     /// A port that cannot be had; the message names the option. Nothing is left running then.
     pub fn start(database: Database, config: ServerConfig) -> Result<Self> {
         let mut bound = Vec::new();
-        for (door, port) in [(Door::Resp, config.resp_port), (Door::Http, config.http_port)] {
+        let ports =
+            [(Door::Resp, config.resp_port), (Door::Http, config.http_port), (Door::Line, config.line_port)];
+        for (door, port) in ports {
             if let Some(port) = port {
                 bound.extend(bind(door, &config.bind, port)?);
             }
         }
-        let addresses = Addresses { resp: of(&bound, Door::Resp), http: of(&bound, Door::Http) };
+        let addresses = Addresses {
+            resp: of(&bound, Door::Resp),
+            http: of(&bound, Door::Http),
+            line: of(&bound, Door::Line),
+        };
         let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
         let rotation = KeyRotation::new(config.encryption_keys);
         let admin = (rotation.clone(), config.shards);

@@ -3,11 +3,11 @@
 //! A signal handler, the SHUTDOWN command and a poisoned store all come here. The first reason stands;
 //! whoever waits, a thread in [`Stopper::wait`] or a worker's task, is woken once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
-use tresor::shutdown::Saving;
+use tresor::{Database, shutdown::Saving};
 
 /// Why a server stops.
 #[derive(Debug)]
@@ -28,12 +28,17 @@ struct Shared {
     ending: Mutex<Option<Arc<Ending>>>,
     ended: Condvar,
     tasks: watch::Sender<bool>,
+    discarded: OnceLock<usize>,
 }
 
 impl Stopper {
     pub(crate) fn new() -> Self {
-        let shared =
-            Shared { ending: Mutex::default(), ended: Condvar::new(), tasks: watch::Sender::new(false) };
+        let shared = Shared {
+            ending: Mutex::default(),
+            ended: Condvar::new(),
+            tasks: watch::Sender::new(false),
+            discarded: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -75,6 +80,18 @@ impl Stopper {
     /// Whether it was told to.
     pub fn stopping(&self) -> bool {
         *self.shared.tasks.borrow()
+    }
+
+    /// Rolls back what is open when the server stops and says how many that are: once for all workers, of
+    /// whom none goes on before it is done.
+    pub(crate) fn discard_transactions(&self, database: &Database) {
+        self.shared.discarded.get_or_init(|| {
+            let transactions = database.end_transactions();
+            if transactions > 0 {
+                tracing::info!("rolled back {transactions} open transactions");
+            }
+            transactions
+        });
     }
 
     /// Answers when it is told to.

@@ -1,13 +1,4 @@
-//! What a connection executes in one go, and what it may send meanwhile.
-//!
-//! Replies that were there before a command that waits must not wait with it: [`Sending`] lets them
-//! out while [`Work`] is under way.
-
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+//! What a connection of the Redis protocol executes in one go.
 
 use tresor::{
     command::{Command, CommandId, Flag},
@@ -15,8 +6,6 @@ use tresor::{
     reply::ReplyWriter,
     session::Session,
 };
-
-use crate::link::Closed;
 
 /// What is executed in one go.
 #[derive(Clone, Copy)]
@@ -50,21 +39,6 @@ impl Work<'_> {
             Self::Command(command) => session.execute(command, reply).await,
             Self::Gets(keys) => session.execute_gets(keys, reply).await,
             Self::Puts(id, changes) => session.execute_puts(id, changes, reply).await,
-        }
-    }
-}
-
-/// Replies on their way out while something else is executed.
-pub(crate) struct Sending<F> {
-    pub(crate) future: F,
-    /// `None` before the first poll: nothing was sent, and all is still held.
-    pub(crate) state: Option<Poll<Result<(), Closed>>>,
-}
-
-impl<F: Future<Output = Result<(), Closed>> + Unpin> Sending<F> {
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
-        if !matches!(self.state, Some(Poll::Ready(_))) {
-            self.state = Some(Pin::new(&mut self.future).poll(context));
         }
     }
 }

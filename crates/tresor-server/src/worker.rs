@@ -33,6 +33,7 @@ use crate::{
     group_commit::GroupCommit,
     http::{self, HttpShared},
     limits::Limits,
+    line,
     stop::Stopper,
 };
 
@@ -51,6 +52,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) enum Door {
     Resp,
     Http,
+    Line,
 }
 
 impl Door {
@@ -59,6 +61,7 @@ impl Door {
         match self {
             Self::Resp => "--resp-port",
             Self::Http => "--port",
+            Self::Line => "--line-port",
         }
     }
 }
@@ -205,6 +208,9 @@ impl Worker {
             Door::Resp => {
                 connections.spawn_local(connection::serve(stream, arrival.peer, seat));
             }
+            Door::Line => {
+                connections.spawn_local(line::serve(stream, arrival.peer, seat));
+            }
             Door::Http => {
                 connections.spawn_local(self.clone().serve_http(stream, seat));
             }
@@ -337,6 +343,8 @@ async fn serve(worker: &Rc<Worker>, mut arrivals: mpsc::Receiver<Arrival>, grace
         }
     }
     arrivals.close();
+    // Before any connection ends: commands that wait for a lock get through, and all are counted.
+    worker.stopper.discard_transactions(&worker.database);
     worker.doom_all();
     let deadline = Instant::now() + grace;
     while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {

@@ -44,8 +44,13 @@ struct Running(Server);
 
 fn server() -> Running {
     let database = Database::open(Config::memory()).expect("a store in memory opens");
-    let config =
-        ServerConfig { resp_port: Some(0), http_port: Some(0), workers: 1, ..ServerConfig::default() };
+    let config = ServerConfig {
+        resp_port: Some(0),
+        http_port: Some(0),
+        line_port: None,
+        workers: 1,
+        ..ServerConfig::default()
+    };
     Running(Server::start(database, config).expect("free ports can be bound"))
 }
 

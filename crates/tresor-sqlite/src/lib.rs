@@ -253,6 +253,7 @@ impl Engine for SqliteEngine {
             ordered: true,
             swap: true,
             durable: true,
+            shared: false,
             takes_back: false,
             max_value_bytes: MAX_VALUE_BYTES,
         }

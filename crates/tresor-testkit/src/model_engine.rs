@@ -75,6 +75,7 @@ impl Engine for ModelEngine {
             ordered: true,
             swap: true,
             durable: false,
+            shared: false,
             takes_back: false,
             max_value_bytes: usize::MAX,
         }

@@ -8,7 +8,7 @@ use std::{
     process::{Child, ExitStatus},
 };
 
-use crate::{RespClient, TemporaryDirectory, deadline, tresor_program};
+use crate::{LineClient, RespClient, TemporaryDirectory, deadline, tresor_program};
 
 /// A running `tresor serve`.
 pub struct Server {
@@ -41,7 +41,7 @@ impl Server {
         let ready = directory.join("ready.json");
         let log = fs::File::create(directory.join("log")).expect("the temporary directory takes a file");
         let mut all = vec!["serve"];
-        for (option, value) in [("--port", "0"), ("--resp-port", "0"), ("--line-port", "off")] {
+        for (option, value) in [("--port", "0"), ("--resp-port", "0"), ("--line-port", "0")] {
             if !arguments.iter().any(|argument| argument.split('=').next() == Some(option)) {
                 all.extend([option, value]);
             }
@@ -78,6 +78,11 @@ impl Server {
     /// A new connection to its Redis port.
     pub fn resp(&self) -> RespClient {
         RespClient::connect(self.ports.resp).expect("the server accepts")
+    }
+
+    /// A new connection to its line protocol port.
+    pub fn line(&self) -> LineClient {
+        LineClient::connect(self.ports.line).expect("the server accepts")
     }
 
     /// The URL of a path on its HTTP port.

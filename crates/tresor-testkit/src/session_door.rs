@@ -39,7 +39,7 @@ impl SessionDoor {
         self.session.enter().await;
         match self.session.prepare(words) {
             Ok(command) => self.session.execute(command, &mut self.writer).await,
-            Err(error) => self.writer.error(&error),
+            Err(error) => self.session.refuse(&error, &mut self.writer),
         }
         self.session.leave();
         self.session.durable().await.expect("what was answered becomes durable");

@@ -17,23 +17,26 @@ use crate::{
         Page, Scan, Sequence, Version, block_on,
     },
     error::{Error, ErrorKind, Result},
+    session::Session,
     value::Value,
 };
 
-/// A gate held.
+/// A gate held, with no transaction open: the engine may be asked directly.
 struct Inside<'a> {
     core: &'a Core,
     stripe: usize,
 }
 
 impl<'a> Inside<'a> {
+    /// `None` while transactions are open: then a session goes the way that looks at locks.
     #[inline]
-    fn enter(core: &'a Core) -> Self {
+    fn enter(core: &'a Core) -> Option<Self> {
         let stripe = stripe_of_thread();
         if !core.gates.try_enter(stripe) {
             block_on(core.gates.enter(stripe));
         }
-        Self { core, stripe }
+        let inside = Self { core, stripe };
+        (!core.transactions.are_open()).then_some(inside)
     }
 }
 
@@ -97,7 +100,7 @@ impl Database {
         key: KeyRef<'_>,
         mut show: impl FnMut(EntryRef<'_>) + Send,
     ) -> Result<Sequence> {
-        let _inside = Inside::enter(&self.core);
+        let Some(_inside) = Inside::enter(&self.core) else { return self.look_beside(key, show) };
         let time = &self.core.time;
         // Reading the clock would be a third of the price of a get, and only an entry with an expiry
         // depends on it: the engine is asked as of the latest time known, which never makes an expired
@@ -115,9 +118,9 @@ impl Database {
 
     /// Reads one page of a scan, and waits until what it shows is durable.
     pub(crate) fn page(&self, scan: &Scan<'_>) -> Result<Page> {
-        let page = {
-            let _inside = Inside::enter(&self.core);
-            self.core.engine.scan(scan, self.now_ms()).wait()?
+        let page = match Inside::enter(&self.core) {
+            Some(_inside) => self.core.engine.scan(scan, self.now_ms()).wait()?,
+            None => self.beside(async |session| session.scan(scan).await)?,
         };
         self.durable(page.sequence)?;
         Ok(page)
@@ -126,8 +129,10 @@ impl Database {
     /// Applies changes whole or not at all; a refusal is not yet an error, and not yet durable.
     #[inline]
     pub(crate) fn attempt(&self, changes: &[Change<'_>]) -> Result<Outcome> {
-        let _inside = Inside::enter(&self.core);
-        self.core.engine.write(Batch::of(changes), self.now_ms()).wait()
+        match Inside::enter(&self.core) {
+            Some(_inside) => self.core.engine.write(Batch::of(changes), self.now_ms()).wait(),
+            None => self.beside(async |session| session.write(changes).await),
+        }
     }
 
     /// Applies one change and waits until it, or the state that refused it, is durable.
@@ -144,9 +149,9 @@ impl Database {
 
     /// Reads, edits and writes one entry as one step, and waits until that is durable.
     pub(crate) fn edit_entry(&self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<()> {
-        let outcome = {
-            let _inside = Inside::enter(&self.core);
-            self.core.engine.update(key, self.now_ms(), edit).wait()?
+        let outcome = match Inside::enter(&self.core) {
+            Some(_inside) => self.core.engine.update(key, self.now_ms(), edit).wait()?,
+            None => self.beside(async |session| session.update(key, edit).await)?,
         };
         self.durable(outcome.sequence)
     }
@@ -159,8 +164,25 @@ impl Database {
 
     /// Applies changes of whole databases, with everyone else held off; not yet durable.
     pub(crate) fn alone(&self, changes: &[Change<'_>]) -> Result<Outcome> {
-        let _all = block_on(self.core.gates.all());
-        self.core.engine.write(Batch::of(changes), self.now_ms()).wait()
+        block_on(self.session(stripe_of_thread()).write_alone(changes))
+    }
+
+    /// Does something beside open transactions, whose locks it waits for.
+    #[cold]
+    fn beside<T>(&self, ask: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let mut session = self.session(stripe_of_thread());
+        block_on(async {
+            session.enter().await;
+            ask(&mut session).await
+        })
+    }
+
+    #[cold]
+    fn look_beside(&self, key: KeyRef<'_>, mut show: impl FnMut(EntryRef<'_>) + Send) -> Result<Sequence> {
+        self.beside(async |session| {
+            session.read_together(&[key], |_, entry| entry.into_iter().for_each(&mut show)).await?;
+            Ok(session.take_highest())
+        })
     }
 }
 

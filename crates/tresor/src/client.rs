@@ -31,6 +31,9 @@ pub struct Client {
     protocol: AtomicU8,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    /// Commands that MULTI has queued, and one; 0 outside MULTI.
+    queued: AtomicU64,
+    watched: AtomicU64,
     killed: AtomicBool,
     /// The task that waits to be told that it is closed.
     waker: Mutex<Option<Waker>>,
@@ -65,6 +68,8 @@ impl Client {
             protocol: AtomicU8::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            queued: AtomicU64::new(0),
+            watched: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             waker: Mutex::default(),
             labels: Mutex::default(),
@@ -146,10 +151,20 @@ impl Client {
         self.no_touch.store(untouched, Relaxed);
     }
 
+    pub(crate) fn note_queued(&self, commands: Option<usize>) {
+        self.queued.store(commands.map_or(0, |commands| commands as u64 + 1), Relaxed);
+    }
+
+    pub(crate) fn note_watched(&self, keys: usize) {
+        self.watched.store(keys as u64, Relaxed);
+    }
+
     /// Back to what a new client is, but for its address and library.
     pub(crate) fn reset(&self) {
         self.set_no_evict(false);
         self.set_no_touch(false);
+        self.note_queued(None);
+        self.note_watched(0);
         self.note_database(0);
         self.label(|labels| labels.name.clear());
     }
@@ -164,6 +179,9 @@ impl Client {
                 flags.push(flag);
             }
         }
+        if self.queued.load(Relaxed) > 0 {
+            flags.push('x');
+        }
         let flags = if flags.is_empty() { "N" } else { &flags };
         let last = &CATALOG[usize::from(self.last_command.load(Relaxed))];
         let since = |moment_ms: u64| now_ms.saturating_sub(moment_ms) / 1000;
@@ -172,7 +190,7 @@ impl Client {
         let _ = write!(
             line,
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-             multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem=0 \
+             multi={} watch={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem=0 \
              tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             labels.peer,
@@ -181,6 +199,8 @@ impl Client {
             since(self.connected_ms),
             since(self.active_ms.load(Relaxed)),
             self.database.load(Relaxed),
+            self.queued.load(Relaxed) as i64 - 1,
+            self.watched.load(Relaxed),
             input + output,
             last.name,
             self.protocol.load(Relaxed),

@@ -34,6 +34,33 @@ pub struct EncryptionOptions {
     pub cipher: Cipher,
 }
 
+/// What transactions may take of time and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// How long a command waits for a lock that another transaction holds.
+    pub lock_wait: Duration,
+    /// How long a transaction may do nothing before it is discarded.
+    pub idle: Duration,
+    /// Bytes of what a transaction has written and locked, bookkeeping included.
+    pub max_bytes: usize,
+    /// Transactions that one client may have open.
+    pub max_open: usize,
+    /// How long commands go on looking at locks after the last transaction: to begin stops everyone for a moment.
+    pub linger: Duration,
+}
+
+impl Default for TransactionLimits {
+    fn default() -> Self {
+        Self {
+            lock_wait: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+            max_bytes: 256 * 1024 * 1024,
+            max_open: 1024,
+            linger: Duration::from_secs(1),
+        }
+    }
+}
+
 /// What a [`Database`](crate::Database) is made of. Start from [`Config::memory`].
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -69,6 +96,8 @@ pub struct Config {
     pub encryption: Option<EncryptionOptions>,
     /// Bytes of the tables on disk that are kept in memory for readers.
     pub block_cache_bytes: u64,
+    /// What transactions may take of time and memory.
+    pub transactions: TransactionLimits,
     /// Gates, and stripes of the counters: the number of server workers, or of busy threads.
     pub workers: usize,
 }
@@ -92,6 +121,7 @@ impl Config {
             compression: CompressionOptions::default(),
             encryption: None,
             block_cache_bytes: 256 * 1024 * 1024,
+            transactions: TransactionLimits::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

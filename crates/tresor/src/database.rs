@@ -23,7 +23,7 @@ use crate::{
     session::Session,
     settings::Settings,
     shutdown::Shutdown,
-    transaction::Gates,
+    transaction::{Gates, OpenTransaction, TransactionFigures, Transactions},
 };
 
 /// What all sessions of a database share.
@@ -32,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) encrypted: Option<Arc<Encrypted>>,
     pub(crate) time: StoreTime,
     pub(crate) gates: Gates,
+    pub(crate) transactions: Arc<Transactions>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
@@ -94,7 +95,12 @@ impl Start {
 impl Core {
     /// Closes the engine, the first time that it is called.
     pub(crate) fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { self.engine.close().wait() }
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.transactions.close();
+        self.transactions.stop();
+        self.engine.close().wait()
     }
 }
 
@@ -141,11 +147,15 @@ impl Database {
         let time = StoreTime::new(clock, opened.latest_time_ms);
         let Stack { engine, encrypted } = stack::over(opened.engine, &config)?;
         let start = Start::now(&**time.clock())?;
+        let transactions = Transactions::new(config.transactions, time.clock().clone());
+        let locks = transactions.clone();
+        opened.memory_limit.spare(move |key| locks.is_locked(key));
         let core = Core {
             engine,
             encrypted,
             time,
             gates: Gates::new(config.workers),
+            transactions,
             metrics: Metrics::new(config.workers),
             settings: Settings::default(),
             config,
@@ -196,6 +206,26 @@ impl Database {
     pub fn open_shard(&self, shard: &ShardOf) -> Result<Shard> {
         let clock = self.core.time.clock().clone();
         opening::open_shard(shard, &self.core.memory_limit, clock).map(|(shard, _)| shard)
+    }
+
+    /// Discards every open transaction and lets none begin any more; how many there were.
+    pub fn end_transactions(&self) -> usize {
+        self.core.transactions.close()
+    }
+
+    /// The open transactions of all clients, oldest first, with what they have written. Takes no locks.
+    pub fn open_transactions(&self) -> Vec<OpenTransaction> {
+        self.core.transactions.shown()
+    }
+
+    /// Whether a transaction, or a command at this moment, has this key of some database locked.
+    pub fn is_locked(&self, key: &[u8]) -> bool {
+        self.core.transactions.is_locked(key)
+    }
+
+    /// How transactions have fared since the start.
+    pub fn transaction_figures(&self) -> TransactionFigures {
+        self.core.transactions.figures()
     }
 
     /// Commands' counters.

@@ -36,6 +36,7 @@
 //! | entries that expire | [`put_with`](Database::put_with), [`PutOptions`], [`expire`](Database::expire), [`ttl`](Database::ttl), [`persist`](Database::persist) |
 //! | changing what others change too | [`add`](Database::add), [`modify`](Database::modify), [`entry`](Database::entry) and [`Version`], [`put_if`](Database::put_if), [`delete_if`](Database::delete_if), [`Guard`] |
 //! | several changes as one step | [`Changes`], [`Database::apply`], [`Effect`] |
+//! | transactions with locks | [`Database::begin`], [`Transaction`] |
 //! | typed maps | [`Database::map`], [`Map`] |
 //! | the 16 numbered databases | [`Database::database`] |
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Result`] |
@@ -70,6 +71,7 @@ pub mod session;
 pub mod settings;
 pub mod shutdown;
 mod store;
+mod store_transaction;
 pub mod transaction;
 mod value;
 mod yield_now;
@@ -84,4 +86,5 @@ pub use key::Key;
 pub use map::{Iter, Map};
 pub use put_options::PutOptions;
 pub use store::Entry;
+pub use store_transaction::Transaction;
 pub use value::Value;

@@ -5,7 +5,11 @@
 //! the small methods below (`read`, `write`, `update`, `key`) and nothing else of the database, so
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
+mod isolated;
+mod merged;
+mod multi;
 mod runs;
+mod transactions;
 
 use std::{
     mem,
@@ -19,13 +23,17 @@ use crate::{
     command::{Args, Command, CommandId, Flag, Row, dispatch, lookup_after},
     database::Core,
     engine::{
-        Applied, Batch, Change, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome, Page,
-        Scan, Sequence, memory::out_of_memory,
+        Applied, Batch, Change, Count, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome,
+        Page, Scan, Sequence, memory::out_of_memory,
     },
     error::{Error, ErrorKind, Result},
     reply::{Mark, ReplyWriter},
+    transaction::Transaction,
     yield_now::yield_now,
 };
+
+pub use self::transactions::Before;
+use self::transactions::Isolated;
 
 /// After this many commands of one kind the time is taken anew.
 const COMMANDS_PER_TIME: u64 = 64;
@@ -42,6 +50,15 @@ pub struct Session {
     now_ms: u64,
     highest: Sequence,
     run: Run,
+    /// Nobody has a transaction open, this client least of all: the engine is asked directly.
+    direct: bool,
+    /// The transaction that the running command belongs to.
+    scope: Option<Arc<Transaction>>,
+    /// Gate and time are kept from the first to the last command of an EXEC.
+    pinned: bool,
+    /// Commands are queued by MULTI or belong to a transaction, so each is looked at first.
+    gathers: bool,
+    isolated: Option<Box<Isolated>>,
     /// Made when somebody first asks: library calls never do.
     client: OnceLock<Arc<Client>>,
     registered: bool,
@@ -97,6 +114,11 @@ impl Session {
             now_ms: 0,
             highest: 0,
             run: Run { id: CommandId::Ping, calls: 0, since_ns: 0 },
+            direct: true,
+            scope: None,
+            pinned: false,
+            gathers: false,
+            isolated: None,
             client: OnceLock::new(),
             registered: false,
         }
@@ -126,6 +148,7 @@ impl Session {
             self.core.gates.enter(self.worker).await;
             self.inside = true;
         }
+        self.direct = self.scope.is_none() && !self.core.transactions.are_open();
         (self.now_ms, self.run.since_ns) = self.core.time.now();
     }
 
@@ -149,6 +172,9 @@ impl Session {
 
     /// Waits without holding the gate.
     pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        if self.pinned {
+            return wait.await;
+        }
         let inside = std::mem::take(&mut self.inside);
         if inside {
             self.core.gates.leave(self.worker);
@@ -157,22 +183,43 @@ impl Session {
         if inside {
             self.core.gates.enter(self.worker).await;
             self.inside = true;
+            self.direct = self.scope.is_none() && !self.core.transactions.are_open();
+            self.now_ms = self.core.time.now_ms();
         }
         output
+    }
+
+    /// Whether a command may have to wait for a lock: replies that are there should go out before it.
+    #[inline]
+    pub fn may_wait(&self) -> bool {
+        !self.direct
     }
 
     /// For how many milliseconds CLIENT PAUSE holds this command back; 0 is for not at all. Whoever
     /// executes commands asks first, and waits outside the gate.
     #[inline]
     pub fn held_back_ms(&self, command: Command<'_>) -> u64 {
+        if command.row.has(Flag::Admin) { 0 } else { self.paused_ms(command.row.has(Flag::Write)) }
+    }
+
+    /// The same for a command of another front door, which is or is not one that writes.
+    #[inline]
+    pub fn paused_ms(&self, writes: bool) -> u64 {
         match self.core.clients.paused() {
-            None => 0,
-            Some((whom, until_ms)) => {
-                let free = command.row.has(Flag::Admin)
-                    || (whom == Paused::Writers && !command.row.has(Flag::Write));
-                if free { 0 } else { until_ms.saturating_sub(self.core.time.now_ms()) }
+            Some((whom, until_ms)) if writes || whom == Paused::Everyone => {
+                until_ms.saturating_sub(self.core.time.now_ms())
             }
+            _ => 0,
         }
+    }
+
+    /// The error for whatever adds data, while the memory limit is reached and nothing may be evicted.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`](ErrorKind::OutOfMemory).
+    #[inline]
+    pub fn may_grow(&self) -> Result<()> {
+        if self.core.memory_limit.refuses() { Err(out_of_memory()) } else { Ok(()) }
     }
 
     /// Counts the commands since the last reading of the clock, and reads it.
@@ -182,7 +229,11 @@ impl Session {
             return;
         }
         let before_ns = self.run.since_ns;
-        (self.now_ms, self.run.since_ns) = self.core.time.now();
+        let (now_ms, now_ns) = self.core.time.now();
+        if !self.pinned {
+            self.now_ms = now_ms;
+        }
+        self.run.since_ns = now_ns;
         let spent_ns = self.run.since_ns.saturating_sub(before_ns);
         self.core.metrics.worker(self.worker).executed(self.run.id, self.run.calls, spent_ns);
         self.run.calls = 0;
@@ -232,7 +283,10 @@ impl Session {
         let mark = reply.mark();
         self.begin_command(command.row.id, 1);
         let result = if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
+            self.spoil_queue();
             Err(out_of_memory())
+        } else if self.gathers {
+            Box::pin(self.execute_gathered(command, reply)).await
         } else if command.row.has(Flag::AllGates) {
             self.execute_alone(command, reply).await
         } else {
@@ -251,6 +305,7 @@ impl Session {
 
     /// Answers a request that [`prepare`](Self::prepare) refused.
     pub fn refuse(&mut self, error: &Error, reply: &mut ReplyWriter) {
+        self.spoil_queue();
         let mark = reply.mark();
         self.core.metrics.error(error);
         reply.error(error);
@@ -272,15 +327,11 @@ impl Session {
 
     /// Gives up the own gate, takes all, and goes back to its own.
     async fn execute_alone(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> Result<()> {
-        self.core.gates.leave(self.worker);
-        self.inside = false;
         let core = self.core.clone();
-        let result = {
-            let _all = core.gates.all().await;
-            Box::pin(dispatch(command.row.id, self, command.args, reply)).await
-        };
-        core.gates.enter(self.worker).await;
-        self.inside = true;
+        let alone = self.alone(&core).await?;
+        let result = Box::pin(dispatch(command.row.id, self, command.args, reply)).await;
+        drop(alone);
+        self.come_back().await;
         result
     }
 
@@ -324,6 +375,12 @@ impl Session {
         if let Some(client) = self.client.get() {
             client.note_database(database);
         }
+    }
+
+    /// Goes on at another worker's gate and counters: for sessions that no connection owns. Not inside a gate.
+    pub fn move_to(&mut self, worker: usize) {
+        debug_assert!(!self.inside, "the gate that is left has to be the one that was entered");
+        self.worker = worker;
     }
 
     /// The database that keys without one belong to.
@@ -373,6 +430,7 @@ impl Session {
         self.authenticated = !self.core.settings.needs_password();
         self.replies = Replies::On;
         self.select(0);
+        self.forget_transactions();
         self.client().reset();
     }
 
@@ -435,14 +493,14 @@ impl Session {
     ) -> Result<()> {
         let key = self.key(key)?;
         let mut hit = false;
-        let seen = self
-            .core
-            .engine
-            .read(&[key], Isolation::Each, self.now_ms, &mut |_, entry| {
-                hit = entry.is_some();
-                visit(entry);
-            })
-            .await?;
+        let mut visit = |_: usize, entry: Option<EntryRef<'_>>| {
+            hit = entry.is_some();
+            visit(entry);
+        };
+        let seen = match self.direct {
+            true => self.core.engine.read(&[key], Isolation::Each, self.now_ms, &mut visit).await?,
+            false => Box::pin(self.read_isolated(&[key], Isolation::Each, &mut visit)).await?,
+        };
         self.count_hits(u64::from(hit), u64::from(!hit));
         self.saw(seen.sequence);
         Ok(())
@@ -455,14 +513,14 @@ impl Session {
         mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
     ) -> Result<()> {
         let mut hits = 0;
-        let seen = self
-            .core
-            .engine
-            .read(keys, Isolation::Together, self.now_ms, &mut |index, entry| {
-                hits += u64::from(entry.is_some());
-                visit(index, entry);
-            })
-            .await?;
+        let mut visit = |index: usize, entry: Option<EntryRef<'_>>| {
+            hits += u64::from(entry.is_some());
+            visit(index, entry);
+        };
+        let seen = match self.direct {
+            true => self.core.engine.read(keys, Isolation::Together, self.now_ms, &mut visit).await?,
+            false => Box::pin(self.read_isolated(keys, Isolation::Together, &mut visit)).await?,
+        };
         self.count_hits(hits, keys.len() as u64 - hits);
         self.saw(seen.sequence);
         Ok(())
@@ -472,37 +530,62 @@ impl Session {
     /// [`value_bytes`](Self::value_bytes) first. A failed guard is no error but in the outcome.
     #[inline]
     pub async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
-        let outcome = self.core.engine.write(Batch::of(changes), self.now_ms).await?;
-        self.saw(outcome.sequence);
-        Ok(outcome)
+        self.write_batch(Batch::of(changes)).await
     }
 
     /// The same for changes of whose effects nothing is wanted: whether they were applied.
     #[inline]
     pub(crate) async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
-        let outcome = self.core.engine.write(Batch::blind(changes), self.now_ms).await?;
-        self.saw(outcome.sequence);
+        let outcome = self.write_batch(Batch::blind(changes)).await?;
         Ok(matches!(outcome.applied, Applied::Whole(_)))
+    }
+
+    #[inline]
+    async fn write_batch(&mut self, batch: Batch<'_>) -> Result<Outcome> {
+        let outcome = match self.direct {
+            true => self.core.engine.write(batch, self.now_ms).await?,
+            false => Box::pin(self.write_isolated(batch)).await?,
+        };
+        self.saw(outcome.sequence);
+        Ok(outcome)
     }
 
     /// Reads, edits and writes one key as one step; an error of `edit` leaves the entry as it is.
     pub async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
-        let outcome = self.core.engine.update(key, self.now_ms, edit).await?;
+        let outcome = match self.direct {
+            true => self.core.engine.update(key, self.now_ms, edit).await?,
+            false => Box::pin(self.update_isolated(key, edit)).await?,
+        };
         self.saw(outcome.sequence);
         Ok(outcome)
     }
 
     /// Reads one page of a scan. Leave the gate between two pages, so that others get in.
     pub async fn scan(&mut self, scan: &Scan<'_>) -> Result<Page> {
-        let page = self.core.engine.scan(scan, self.now_ms).await?;
+        let page = match self.direct {
+            true => self.core.engine.scan(scan, self.now_ms).await?,
+            false => Box::pin(self.scan_isolated(scan)).await?,
+        };
         self.saw(page.sequence);
         Ok(page)
+    }
+
+    /// Counts the keys of a database.
+    pub(crate) async fn count(&mut self, database: u8) -> Result<Count> {
+        let core = self.core.clone();
+        let count = match self.direct {
+            true => core.engine.count(database).await?,
+            false => Box::pin(self.count_isolated(database)).await?,
+        };
+        self.saw(count.sequence);
+        Ok(count)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave();
+        self.end_transactions();
         if self.registered {
             self.core.clients.remove(self.client());
         }

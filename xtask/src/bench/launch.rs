@@ -54,8 +54,10 @@ impl Server {
         let port = free_port()?;
         let mut command = pinned(setup, &program.path);
         command.args(own_words(program.kind, port)).args(arguments);
-        if program.kind == Kind::Tresor && !arguments.contains(&"--port") {
-            command.args(["--port", "off"]);
+        for door in ["--port", "--line-port"] {
+            if program.kind == Kind::Tresor && !arguments.contains(&door) {
+                command.args([door, "off"]);
+            }
         }
         Self::spawn(command, program.kind.name(), (directory, port))?.when(|server| {
             let Ok(mut client) = Client::connect(server.port) else { return Ok(None) };
@@ -167,7 +169,7 @@ fn pinned(setup: &Setup, program: &Path) -> Command {
 
 fn own_words(kind: Kind, port: u16) -> Vec<String> {
     let words = match kind {
-        Kind::Tresor => format!("serve --threads 1 --line-port off --resp-port {port}"),
+        Kind::Tresor => format!("serve --threads 1 --resp-port {port}"),
         Kind::Redis | Kind::Valkey => {
             let words = format!("--bind 127.0.0.1 --port {port} --appendonly no --save");
             return words.split(' ').map(str::to_owned).chain([String::new()]).collect();

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) enum Protocol {
     Resp,
     Http,
+    /// Answers of a line each.
+    Lines,
     /// Answers of so many bytes, whatever they say: not to be slow oneself over a very large one.
     Bytes(usize),
 }
@@ -68,6 +70,7 @@ pub(super) struct Lane {
 enum Framing {
     Resp(resp::Decoder),
     Http,
+    Lines,
     Bytes { length: usize, seen: usize },
 }
 
@@ -99,6 +102,7 @@ impl Lane {
         let framing = match protocol {
             Protocol::Resp => Framing::Resp(resp::Decoder::default()),
             Protocol::Http => Framing::Http,
+            Protocol::Lines => Framing::Lines,
             Protocol::Bytes(length) => Framing::Bytes { length, seen: 0 },
         };
         Ok(Self {
@@ -202,6 +206,12 @@ impl Framing {
     fn step(&mut self, input: &[u8]) -> Outcome<Option<(usize, bool)>> {
         match self {
             Self::Resp(decoder) => decoder.step(input),
+            Self::Lines => match memchr::memchr(b'\n', input) {
+                Some(end) if !input.starts_with(b"{\"status\":\"Ok\"") => {
+                    Err(String::from_utf8_lossy(&input[..end]).into_owned())
+                }
+                end => Ok(end.map(|end| (end + 1, true))),
+            },
             Self::Http => Ok(http::answer_length(input)?.map(|length| (length, true))),
             Self::Bytes { length, seen } => {
                 let taken = input.len().min(*length - *seen);

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Redis protocol port; 0 picks a free one, `off` disables it
     #[arg(long, value_name = "PORT", help_heading = "Listening")]
     pub(crate) resp_port: Option<Port>,
-    /// Line protocol port; this version does not speak it yet, so nothing listens there
+    /// Line protocol port; 0 picks a free one, `off` disables it
     #[arg(long, value_name = "PORT", help_heading = "Listening")]
     pub(crate) line_port: Option<Port>,
     /// Address to listen on; repeatable
@@ -171,6 +171,15 @@ pub(crate) struct Options {
     /// What gives way when that is reached
     #[arg(long, value_enum, value_name = "POLICY", help_heading = "Limits")]
     pub(crate) max_memory_policy: Option<PolicyName>,
+    /// How long a command waits for a key that a transaction has locked
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    pub(crate) lock_timeout_ms: Option<u64>,
+    /// How long a transaction may do nothing before it is discarded
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    pub(crate) transaction_idle_timeout_seconds: Option<u64>,
+    /// What one transaction may have written and locked
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub(crate) max_transaction_bytes: Option<Size>,
 
     /// How log lines look
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Logging")]
@@ -264,7 +273,7 @@ impl Options {
         Self {
             port: Some(Port::Number(8080)),
             resp_port: Some(Port::Number(6379)),
-            line_port: Some(Port::Off),
+            line_port: Some(Port::Number(7379)),
             bind: Some(vec![IpAddr::from([127, 0, 0, 1])]),
             allowed_host: Some(Vec::new()),
             engine: None,
@@ -291,6 +300,9 @@ impl Options {
             max_clients: Some(10_000),
             max_memory: Some(MemoryLimit::Off),
             max_memory_policy: Some(PolicyName::NoEviction),
+            lock_timeout_ms: Some(5000),
+            transaction_idle_timeout_seconds: Some(60),
+            max_transaction_bytes: Some(Size::mebibytes(256)),
             log_format: Some(LogFormat::Text),
             log_level: Some(LogLevel::Info),
             ..Self::default()

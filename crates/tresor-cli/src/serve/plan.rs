@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tresor::{
     Config,
-    config::{Durability, EncryptionOptions, Storage},
+    config::{Durability, EncryptionOptions, Storage, TransactionLimits},
     engine::memory::Eviction,
     layer::{Cipher, CompressionOptions, EncryptionKeys, MAX_DECODED_BYTES, Method, cached::Capacity},
 };
@@ -186,7 +186,18 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
         compression: compression(options)?,
         encryption: encryption(options)?,
         block_cache_bytes: said(options.block_cache_bytes, "block-cache-bytes")?.0,
+        transactions: transactions(options)?,
         workers: said(options.threads, "threads")? as usize,
+    })
+}
+
+fn transactions(options: &Options) -> Outcome<TransactionLimits> {
+    let idle = said(options.transaction_idle_timeout_seconds, "transaction-idle-timeout-seconds")?;
+    Ok(TransactionLimits {
+        lock_wait: Duration::from_millis(said(options.lock_timeout_ms, "lock-timeout-ms")?),
+        idle: Duration::from_secs(idle),
+        max_bytes: said(options.max_transaction_bytes, "max-transaction-bytes")?.0 as usize,
+        ..TransactionLimits::default()
     })
 }
 
@@ -283,6 +294,7 @@ fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {
         bind: said(options.bind.clone(), "bind")?,
         resp_port: said(options.resp_port, "resp-port")?.number(),
         http_port: said(options.port, "port")?.number(),
+        line_port: said(options.line_port, "line-port")?.number(),
         workers: said(options.threads, "threads")? as usize,
         max_clients: said(options.max_clients, "max-clients")? as usize,
         limits: Limits::for_values(max_value_bytes),

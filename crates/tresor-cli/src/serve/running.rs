@@ -17,7 +17,6 @@ use tresor_server::{
 
 use super::{
     options::{DurabilityName, EngineName, Options},
-    port::Port,
     ready_file::{Ready, ReadyFile},
 };
 use crate::failure::{Failure, Outcome};
@@ -109,7 +108,12 @@ impl Signals {
 
 fn ready(addresses: &Addresses) -> Ready {
     let port = |of: &[SocketAddr]| of.first().map(SocketAddr::port);
-    Ready { pid: process::id(), http: port(&addresses.http), resp: port(&addresses.resp), line: None }
+    Ready {
+        pid: process::id(),
+        http: port(&addresses.http),
+        resp: port(&addresses.resp),
+        line: port(&addresses.line),
+    }
 }
 
 const SURVIVES_ALWAYS: &str = "a power cut (durability always)";
@@ -146,6 +150,7 @@ fn announce(addresses: &Addresses, options: &Options, engine_in_words: &str) {
         of.iter().map(|address| format!("{scheme}{address}")).collect::<Vec<_>>().join(", ")
     };
     let (http, resp) = (list(&addresses.http, "http://"), list(&addresses.resp, ""));
+    let line = list(&addresses.line, "");
     let engine = options.engine.unwrap_or(EngineName::Memory);
     let keeping = match (&options.store_path, options.durability) {
         (None, _) if engine == EngineName::Cassandra => {
@@ -168,13 +173,8 @@ fn announce(addresses: &Addresses, options: &Options, engine_in_words: &str) {
         ),
     };
     tracing::info!(
-        "Tresor {} is ready: HTTP on {http}, Redis protocol on {resp}; engine {}, {keeping}",
+        "Tresor {} is ready: HTTP on {http}, Redis protocol on {resp}, line protocol on {line}; engine {}, {keeping}",
         env!("CARGO_PKG_VERSION"),
         engine_in_words
     );
-    if options.line_port.is_some_and(|port| port != Port::Off) {
-        tracing::warn!(
-            "--line-port: this version does not speak the line protocol yet; nothing listens there"
-        );
-    }
 }

@@ -7,7 +7,7 @@ use tresor_testkit::{Server, TemporaryDirectory, tresor_program};
 use crate::{refused, tresor};
 
 /// Ports that do not matter, for servers that must not start.
-const FREE: [&str; 5] = ["serve", "--port", "0", "--resp-port", "0"];
+const FREE: [&str; 7] = ["serve", "--port", "0", "--resp-port", "0", "--line-port", "0"];
 
 #[track_caller]
 fn says(stderr: &str, words: &[&str]) {
@@ -117,7 +117,7 @@ fn a_bad_file_is_named_without_quoting_it() {
 fn a_port_in_use_names_the_option() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = taken.local_addr().expect("it is bound").port().to_string();
-    let stderr = refused(1, &["serve", "--port", "0", "--resp-port", &port]);
+    let stderr = refused(1, &["serve", "--port", "0", "--line-port", "0", "--resp-port", &port]);
     says(&stderr, &["--resp-port", &port]);
 }
 

@@ -14,14 +14,14 @@ fn the_ready_file_is_there_while_the_server_accepts() {
     let directory = TemporaryDirectory::new("serving");
     let path = directory.join("ready");
     let path_text = path.to_str().expect("temporary paths are UTF-8");
-    let arguments = ["serve", "--port", "0", "--resp-port", "0", "--ready-file", path_text];
+    let arguments =
+        ["serve", "--port", "0", "--resp-port", "0", "--line-port", "0", "--ready-file", path_text];
     let mut child = tresor_program::command(&arguments).spawn().expect("the program starts");
     let ready: serde_json::Value = deadline::wait_for("the ready file", || {
         fs::read(&path).ok().map(|bytes| serde_json::from_slice(&bytes).expect("it is never half-written"))
     });
     assert_eq!(ready["pid"].as_u64(), Some(u64::from(child.id())));
-    assert!(ready["line"].is_null());
-    for door in ["http", "resp"] {
+    for door in ["http", "resp", "line"] {
         let port = ready[door].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
     }
@@ -59,7 +59,8 @@ fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let mut server = Server::start(&[]);
     let ports = server.ports();
     let log = server.log();
-    for words in [format!("http://127.0.0.1:{}", ports.http), format!("127.0.0.1:{}", ports.resp)] {
+    let line = format!("line protocol on 127.0.0.1:{}", ports.line);
+    for words in [format!("http://127.0.0.1:{}", ports.http), format!("127.0.0.1:{}", ports.resp), line] {
         assert!(log.contains(&words), "no {words} in {log}");
     }
     assert!(log.contains("engine memory") && log.contains("--store-path"), "{log}");
@@ -70,6 +71,17 @@ fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let path = path.to_str().expect("temporary paths are UTF-8");
     let log = Server::start(&["--store-path", path]).log();
     assert!(log.contains(path) && log.contains("durability always"), "{log}");
+}
+
+#[test]
+fn a_stop_says_how_many_transactions_it_rolls_back() {
+    let mut server = Server::start(&["--threads", "2"]);
+    let mut clients: Vec<_> = (0..5).map(|_| server.line()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("BEGIN").expect("the server answers")["status"], "Ok");
+    }
+    assert!(server.terminate().success());
+    assert!(server.log().contains("rolled back 5 open transactions"), "{}", server.log());
 }
 
 #[test]

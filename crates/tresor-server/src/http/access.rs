@@ -11,7 +11,8 @@ use base64::Engine as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, uri::Authority};
 use tresor::Database;
 
-use super::{json::BASE64, problem::Problem};
+use super::problem::Problem;
+use crate::json::BASE64;
 
 /// The names and addresses that requests may be addressed to.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tresor::Error;
 
-use super::{json::ValuePieces, listing::Listing};
+use crate::{json::ValuePieces, listing::Listing};
 
 /// The body of an answer.
 pub(super) enum Body {

@@ -13,6 +13,7 @@ use tresor::{Database, session::Session};
 
 use super::{
     access::{check_password, check_post, check_sender},
+    batch,
     body::Body,
     counters::{Answered, method_index},
     encryption,
@@ -26,6 +27,7 @@ use super::{
     route::Route,
     shards,
     shared::HttpShared,
+    transactions,
 };
 
 /// Serves one accepted connection on a worker's current-thread runtime, until the client goes, a limit
@@ -163,6 +165,7 @@ impl Connection {
             session: &mut session,
             parts,
             body: Some(body),
+            transaction: None,
             held: None,
         };
         let answer = dispatch(exchange, route, key).await;
@@ -174,8 +177,8 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail =
-            "there is nothing here: see /kv, /keys, /v1/shards, /v1/encryption, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see /kv, /keys, /v1/batch, /v1/transactions, /v1/shards, \
+                      /v1/encryption, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -192,7 +195,7 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Kv => kv::answer(exchange).await,
         Route::Keys => {
             let database = Parameters::parse(exchange.parts.uri.query())?.database;
-            kv::list(exchange, database).await
+            kv::list_committed(&exchange, database).await
         }
         Route::Livez => health::live(),
         Route::Readyz => health::ready(exchange).await,
@@ -200,6 +203,8 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Encryption => encryption::show(&exchange),
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,
-        Route::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
+        Route::Batch => batch::answer(exchange).await,
+        route if route.is_of_transactions() => transactions::answer(exchange, route, key).await,
+        _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
     }
 }

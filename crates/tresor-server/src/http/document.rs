@@ -1,6 +1,6 @@
 //! What clients send as JSON: the `/kv` documents, and values of kind json.
 //!
-//! The inverse of `json.rs`. Values are cut out of the body without being interpreted, so numbers,
+//! The inverse of `../json.rs`. Values are cut out of the body without being interpreted, so numbers,
 //! member order and blanks stay as they were written. Parsing does not recurse, and nesting beyond
 //! [`MAX_DEPTH`] is refused, because the next program that reads the value may well recurse.
 
@@ -15,10 +15,8 @@ use serde::{
 use serde_json::value::RawValue;
 use tresor::{Error, Result, engine::Kind};
 
-use super::{
-    json::{BASE64, BASE64_PREFIX},
-    ttl::Ttl,
-};
+use super::ttl::Ttl;
+use crate::json::{BASE64, BASE64_PREFIX};
 
 /// How deep arrays and objects of a stored value may nest.
 pub(super) const MAX_DEPTH: usize = 100;
@@ -73,7 +71,7 @@ fn not_json(error: serde_json::Error) -> Error {
 }
 
 /// The value inside a document: text for a string, bytes and JSON for the two wrappings, else JSON.
-fn read_value(body: &Bytes, text: &str) -> Result<(Bytes, Kind)> {
+pub(super) fn read_value(body: &Bytes, text: &str) -> Result<(Bytes, Kind)> {
     match text.as_bytes().first() {
         Some(b'"') => {
             let text: TextOf<'_> = serde_json::from_str(text).map_err(not_json)?;

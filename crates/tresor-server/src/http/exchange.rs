@@ -2,7 +2,7 @@
 //! handlers do with an entry.
 //!
 //! Invariant: nothing is answered before it is durable, a miss included, and the gate is never held
-//! while waiting for that.
+//! while waiting for that. In a transaction the same three things go to what it has written.
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
@@ -11,6 +11,7 @@ use tresor::{
     Database, Error, ErrorKind,
     engine::{Change, Expires, Guard, Kind, memory::BufferShare},
     session::Session,
+    transaction::TransactionId,
 };
 
 use super::{body::Body, problem::Problem, request_body::read_body, shared::HttpShared, ttl::Ttl};
@@ -30,6 +31,8 @@ pub(super) struct Exchange<'a> {
     pub(super) parts: &'a Parts,
     /// The body, until it is taken to be read.
     pub(super) body: Option<Incoming>,
+    /// The transaction of `session` that the request belongs to, if it does to one.
+    pub(super) transaction: Option<TransactionId>,
     /// The memory that a long body takes, until the request is answered.
     pub(super) held: Option<BufferShare>,
 }
@@ -50,13 +53,13 @@ impl Exchange<'_> {
     /// Value and kind of a key, copied; large values are shared instead.
     pub(super) async fn load(&mut self, key: &[u8]) -> Result<(Bytes, Kind), Problem> {
         let mut found = None;
-        self.session.enter().await;
+        enter(self.session, self.transaction).await?;
         let read = self
             .session
             .read(key, |entry| found = entry.map(|entry| (entry.value.to_bytes(), entry.kind)))
             .await;
-        self.session.leave();
-        read?;
+        leave(self.session, self.transaction);
+        read.map_err(|error| Problem::from(error).about(key))?;
         self.session.durable().await?;
         found.ok_or_else(Problem::no_such_key)
     }
@@ -68,27 +71,47 @@ impl Exchange<'_> {
         (value, kind): (&[u8], Kind),
         ttl: Option<Ttl>,
     ) -> Result<bool, Problem> {
-        let key = self.session.key(key)?;
+        let address = self.session.key(key)?;
         self.session.value_bytes(value.len())?;
-        self.session.enter().await;
+        enter(self.session, self.transaction).await?;
         let expires: Expires = Ttl::expires(ttl, self.session.now_ms());
-        let outcome =
-            self.session.write(&[Change::Put { key, guard: Guard::None, value, kind, expires }]).await;
-        self.session.leave();
-        let existed = outcome?.effect().is_some_and(|effect| effect.existed);
-        self.session.durable().await?;
+        let change = Change::Put { key: address, guard: Guard::None, value, kind, expires };
+        let existed = self.write(key, change).await?;
         Ok(!existed)
     }
 
     /// Removes an entry.
     pub(super) async fn remove(&mut self, key: &[u8]) -> Result<(), Problem> {
-        let key = self.session.key(key)?;
-        self.session.enter().await;
-        let outcome = self.session.write(&[Change::Delete { key, guard: Guard::None }]).await;
-        self.session.leave();
-        let existed = outcome?.effect().is_some_and(|effect| effect.existed);
-        self.session.durable().await?;
+        let address = self.session.key(key)?;
+        enter(self.session, self.transaction).await?;
+        let existed = self.write(key, Change::Delete { key: address, guard: Guard::None }).await?;
         if existed { Ok(()) } else { Err(Problem::no_such_key()) }
+    }
+
+    /// Makes a change of a key, from inside the gate, and leaves that; whether the key was there.
+    async fn write(&mut self, key: &[u8], change: Change<'_>) -> Result<bool, Problem> {
+        let outcome = self.session.write(&[change]).await;
+        leave(self.session, self.transaction);
+        let outcome = outcome.map_err(|error| Problem::from(error).about(key))?;
+        self.session.durable().await?;
+        Ok(outcome.effect().is_some_and(|effect| effect.existed))
+    }
+}
+
+/// Goes inside the gate, and into a transaction before that.
+pub(crate) async fn enter(session: &mut Session, transaction: Option<TransactionId>) -> Result<(), Error> {
+    if let Some(id) = transaction {
+        session.enter_transaction(id)?;
+    }
+    session.enter().await;
+    Ok(())
+}
+
+/// Leaves both.
+pub(crate) fn leave(session: &mut Session, transaction: Option<TransactionId>) {
+    session.leave();
+    if transaction.is_some() {
+        session.leave_transaction();
     }
 }
 

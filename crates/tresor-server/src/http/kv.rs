@@ -8,11 +8,13 @@ use super::{
     body::{Body, EntryDocument},
     document::{self, Put},
     exchange::{Answer, Exchange, weigh},
-    json::{ValuePieces, write_key},
     keys::check_whole,
-    listing::Listing,
     problem::Problem,
     query::{Lookup, Parameters},
+};
+use crate::{
+    json::{ValuePieces, write_key},
+    listing::{Listing, View},
 };
 
 /// Values up to this many bytes are answered in one piece, with their length.
@@ -32,15 +34,20 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
 
 async fn get(mut exchange: Exchange<'_>) -> Answer {
     let lookup = Lookup::parse(exchange.parts.uri.query())?;
-    let Some(key) = lookup.key else { return list(exchange, lookup.database).await };
+    let Some(key) = lookup.key else { return list_committed(&exchange, lookup.database).await };
     exchange.session.select(lookup.database);
     let (value, kind) = exchange.load(&key).await?;
     Ok(entry(&key, value, kind, StatusCode::OK))
 }
 
+/// Answers with all entries of a database that are committed.
+pub(super) async fn list_committed(exchange: &Exchange<'_>, database: u8) -> Answer {
+    list(View::Committed(exchange.database.session(exchange.worker)), database).await
+}
+
 /// Answers with all entries of a database: one JSON object in key order.
-pub(super) async fn list(exchange: Exchange<'_>, database: u8) -> Answer {
-    let listing = Listing::start(exchange.database, exchange.worker, database).await?;
+pub(super) async fn list(view: View, database: u8) -> Answer {
+    let listing = Listing::start(view, database).await?;
     Ok(json(Body::Listing(Box::new(listing)), StatusCode::OK))
 }
 
@@ -69,14 +76,14 @@ async fn delete(mut exchange: Exchange<'_>) -> Answer {
     Ok(Response::new(Body::Empty))
 }
 
-/// Reads a body that holds at most a value, escaped or in base64, and its key.
-async fn read_document(exchange: &mut Exchange<'_>) -> Result<bytes::Bytes, Problem> {
+/// Reads a body that holds a value, escaped or in base64, and its key, or several of both as large together.
+pub(super) async fn read_document(exchange: &mut Exchange<'_>) -> Result<bytes::Bytes, Problem> {
     let limit = exchange.database.config().max_value_bytes.saturating_mul(2).saturating_add(DOCUMENT_BYTES);
     exchange.read_body(limit).await
 }
 
 /// Refuses types that are not JSON; forms are taken for JSON, because `curl -d` says so of any data.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     check_whole(headers)?;
     match media_type(headers).as_deref() {
         None | Some("application/json" | "application/x-www-form-urlencoded") => Ok(()),
@@ -88,7 +95,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// An entry as `{"key":…,"value":…}`.
-fn entry(key: &[u8], value: bytes::Bytes, kind: Kind, status: StatusCode) -> Response<Body> {
+pub(super) fn entry(key: &[u8], value: bytes::Bytes, kind: Kind, status: StatusCode) -> Response<Body> {
     let mut opening = Vec::with_capacity(key.len() + value.len().min(WHOLE_ANSWER_BYTES) + 32);
     opening.extend_from_slice(b"{\"key\":");
     write_key(&mut opening, key);
@@ -102,7 +109,7 @@ fn entry(key: &[u8], value: bytes::Bytes, kind: Kind, status: StatusCode) -> Res
     json(Body::Full(opening.into()), status)
 }
 
-fn json(body: Body, status: StatusCode) -> Response<Body> {
+pub(super) fn json(body: Body, status: StatusCode) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

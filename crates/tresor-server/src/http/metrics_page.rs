@@ -10,6 +10,7 @@ use tresor::{
     layer::sharded::{Listed, Progress},
     oplog::LogStatus,
     process::ProcessFigures,
+    transaction::TransactionFigures,
 };
 
 use super::{
@@ -28,6 +29,7 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     commands(&mut families, &exchange);
     requests(&mut families, &exchange);
     store(&mut families, &exchange, &status);
+    transactions(&mut families, &exchange.database.transaction_figures());
     if let Some(log) = &status.log {
         oplog(&mut families, log);
     }
@@ -107,6 +109,27 @@ fn requests(families: &mut Families, exchange: &Exchange<'_>) {
     families
         .counter("tresor_connections_rejected_total", "Connections turned away because there were too many.")
         .value(rejected);
+}
+
+fn transactions(families: &mut Families, figures: &TransactionFigures) {
+    families.gauge("tresor_transactions", "Transactions open now.").value(figures.open);
+    families
+        .gauge("tresor_lock_waits", "Commands that wait for a key that a transaction has locked.")
+        .value(figures.waiting);
+    for (name, help, value) in [
+        ("tresor_transactions_begun_total", "Transactions begun.", figures.begun),
+        ("tresor_transactions_committed_total", "Transactions committed.", figures.committed),
+        ("tresor_transactions_aborted_total", "Transactions discarded, by whomever.", figures.aborted),
+        ("tresor_deadlocks_total", "Transactions discarded to end a deadlock.", figures.deadlocks),
+        ("tresor_lock_timeouts_total", "Waits for a lock that took too long.", figures.lock_timeouts),
+        (
+            "tresor_transaction_idle_timeouts_total",
+            "Transactions discarded because their client did nothing.",
+            figures.idle_timeouts,
+        ),
+    ] {
+        families.counter(name, help).value(value);
+    }
 }
 
 fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {

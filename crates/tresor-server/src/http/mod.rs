@@ -1,24 +1,26 @@
 //! The HTTP front door: `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `shards.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`. Handlers know sessions and
-//! entries, never sockets.
+//! `keys.rs`, `batch.rs`, `transactions.rs`, `shards.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`.
+//! Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
 mod access;
+mod batch;
+mod batch_run;
 mod body;
 mod connection;
 mod counters;
 mod document;
 mod encryption;
+mod etag;
 mod exchange;
 mod health;
-mod json;
 mod keys;
 mod kv;
 mod linger;
-mod listing;
 mod metrics_page;
+mod operation;
 mod problem;
 mod progress;
 mod prometheus;
@@ -27,6 +29,8 @@ mod request_body;
 mod route;
 mod shards;
 mod shared;
+mod transaction_table;
+mod transactions;
 mod ttl;
 
 /// What a client hears that comes when there are too many: an answer without anything being read.
@@ -35,5 +39,7 @@ pub(crate) const TOO_MANY_CLIENTS: &[u8] =
 
 pub(crate) use access::Hosts;
 pub(crate) use connection::serve;
+pub(crate) use exchange::{enter, leave};
 pub use shared::HttpLimits;
 pub(crate) use shared::HttpShared;
+pub(crate) use transaction_table::Turn;

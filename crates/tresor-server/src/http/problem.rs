@@ -1,13 +1,16 @@
 //! Errors as HTTP says them: a status and an `application/problem+json` document (RFC 9457).
 //!
 //! The one table from [`ErrorKind`] to a status. What is wrong with the request itself rather than
-//! with the store has the type `about:blank`, whose title is the status's own phrase.
+//! with the store has the type `about:blank`, whose title is the status's own phrase. Members of their
+//! own (`key`, `index`, `reason`) say what a conflict was about.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
 use tresor::{Error, ErrorKind};
 
 use super::body::Body;
+use crate::json::key_text;
 
 /// An answer that says what went wrong.
 #[derive(Debug)]
@@ -16,12 +19,13 @@ pub(super) struct Problem {
     kind: Option<ErrorKind>,
     detail: String,
     headers: Vec<(HeaderName, &'static str)>,
+    members: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
     /// A problem with the request; `detail` names the thing and the way out.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, kind: None, detail: detail.into(), headers: Vec::new() }
+        Self { status, kind: None, detail: detail.into(), headers: Vec::new(), members: Vec::new() }
     }
 
     /// There is no such key.
@@ -33,6 +37,27 @@ impl Problem {
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Adds a member to the document.
+    pub(super) fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.push((name, value.into()));
+        self
+    }
+
+    /// The same problem with another status than its kind has elsewhere.
+    pub(super) fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Names the key that was waited for, if the problem is that waiting came to nothing.
+    pub(super) fn about(self, key: &[u8]) -> Self {
+        if self.is_about_locks() { self.member("key", key_text(key)) } else { self }
+    }
+
+    /// Whether somebody else's lock is what went wrong.
+    pub(super) fn is_about_locks(&self) -> bool {
+        matches!(self.kind, Some(ErrorKind::Deadlock | ErrorKind::LockTimeout))
     }
 
     /// Closes the connection after the answer: what follows on it cannot be trusted, or is not wanted.
@@ -51,9 +76,12 @@ impl Problem {
             Some(kind) => (format!("urn:tresor:error:{kind:?}"), title),
             None => ("about:blank".to_owned(), title),
         };
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "type": kind, "title": title, "status": self.status.as_u16(), "detail": self.detail,
         });
+        for (name, value) in &self.members {
+            document[*name] = value.clone();
+        }
         document.to_string().into()
     }
 
@@ -79,6 +107,7 @@ impl From<Error> for Problem {
             kind: Some(kind),
             detail: error.to_string(),
             headers: Vec::new(),
+            members: Vec::new(),
         };
         if kind == ErrorKind::LockTimeout { problem.with(header::RETRY_AFTER, "1") } else { problem }
     }

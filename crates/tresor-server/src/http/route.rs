@@ -17,13 +17,22 @@ pub(super) enum Route {
     Shards,
     Rebalance,
     Shard,
+    Batch,
+    Transactions,
+    Transaction,
+    TransactionKv,
+    TransactionKeys,
+    TransactionKey,
+    TransactionCommit,
+    TransactionRollback,
+    TransactionAbort,
     /// Anything else.
     Unknown,
 }
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -35,23 +44,33 @@ impl Route {
         Self::Shards,
         Self::Rebalance,
         Self::Shard,
+        Self::Batch,
+        Self::Transactions,
+        Self::Transaction,
+        Self::TransactionKv,
+        Self::TransactionKeys,
+        Self::TransactionKey,
+        Self::TransactionCommit,
+        Self::TransactionRollback,
+        Self::TransactionAbort,
         Self::Unknown,
     ];
 
     /// The route of a path, and the key or name in it, still encoded. An empty one, or one with a slash, is
-    /// no path of ours.
+    /// no path of ours. Of a path in a transaction it is all from the transaction's id on.
     pub(super) fn find(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("/keys/") {
-            let is_key = !key.is_empty() && memchr::memchr(b'/', key.as_bytes()).is_none();
-            return if is_key { (Self::Key, key) } else { (Self::Unknown, "") };
+            return if is_segment(key) { (Self::Key, key) } else { (Self::Unknown, "") };
         }
         if let Some(name) = path.strip_prefix("/v1/shards/") {
-            let is_name = !name.is_empty() && memchr::memchr(b'/', name.as_bytes()).is_none();
             return match name {
                 "rebalance" => (Self::Rebalance, name),
-                name if is_name => (Self::Shard, name),
+                name if is_segment(name) => (Self::Shard, name),
                 _ => (Self::Unknown, ""),
             };
+        }
+        if let Some(rest) = path.strip_prefix("/v1/transactions/") {
+            return (Self::in_transaction(rest), rest);
         }
         let route = match path {
             "/kv" => Self::Kv,
@@ -62,9 +81,48 @@ impl Route {
             "/v1/encryption" => Self::Encryption,
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
+            "/v1/batch" => Self::Batch,
+            "/v1/transactions" => Self::Transactions,
             _ => Self::Unknown,
         };
         (route, "")
+    }
+
+    fn in_transaction(path: &str) -> Self {
+        let (id, rest) = path.split_once('/').map_or((path, None), |(id, rest)| (id, Some(rest)));
+        match rest {
+            _ if id.is_empty() => Self::Unknown,
+            None => Self::Transaction,
+            Some("kv") => Self::TransactionKv,
+            Some("keys") => Self::TransactionKeys,
+            Some("commit") => Self::TransactionCommit,
+            Some("rollback") => Self::TransactionRollback,
+            Some("abort") => Self::TransactionAbort,
+            Some(rest) => match Self::find_key(rest) {
+                Some(_) => Self::TransactionKey,
+                None => Self::Unknown,
+            },
+        }
+    }
+
+    /// The key in `keys/{key}`.
+    pub(super) fn find_key(path: &str) -> Option<&str> {
+        path.strip_prefix("keys/").filter(|key| is_segment(key))
+    }
+
+    /// Whether it is `/v1/transactions` or beneath.
+    pub(super) fn is_of_transactions(self) -> bool {
+        matches!(
+            self,
+            Self::Transactions
+                | Self::Transaction
+                | Self::TransactionKv
+                | Self::TransactionKeys
+                | Self::TransactionKey
+                | Self::TransactionCommit
+                | Self::TransactionRollback
+                | Self::TransactionAbort
+        )
     }
 
     /// How metrics call it.
@@ -81,6 +139,15 @@ impl Route {
             Self::Shards => "/v1/shards",
             Self::Rebalance => "/v1/shards/rebalance",
             Self::Shard => "/v1/shards/{name}",
+            Self::Batch => "/v1/batch",
+            Self::Transactions => "/v1/transactions",
+            Self::Transaction => "/v1/transactions/{id}",
+            Self::TransactionKv => "/v1/transactions/{id}/kv",
+            Self::TransactionKeys => "/v1/transactions/{id}/keys",
+            Self::TransactionKey => "/v1/transactions/{id}/keys/{key}",
+            Self::TransactionCommit => "/v1/transactions/{id}/commit",
+            Self::TransactionRollback => "/v1/transactions/{id}/rollback",
+            Self::TransactionAbort => "/v1/transactions/{id}/abort",
             Self::Unknown => "unknown",
         }
     }
@@ -88,13 +155,15 @@ impl Route {
     /// Its methods, as an Allow header lists them.
     pub(super) fn methods(self) -> &'static str {
         match self {
-            Self::Kv | Self::Key => "GET, HEAD, PUT, DELETE",
+            Self::Kv | Self::Key | Self::TransactionKv | Self::TransactionKey => "GET, HEAD, PUT, DELETE",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
-            Self::EncryptionRotate => "POST",
-            Self::Shards => "GET, HEAD, POST",
+            Self::TransactionKeys => "GET, HEAD",
+            Self::EncryptionRotate | Self::Batch => "POST",
+            Self::TransactionCommit | Self::TransactionRollback | Self::TransactionAbort => "POST",
+            Self::Shards | Self::Transactions => "GET, HEAD, POST",
             // A shard may be called so.
             Self::Rebalance => "POST, DELETE",
-            Self::Shard => "DELETE",
+            Self::Shard | Self::Transaction => "DELETE",
             Self::Unknown => "",
         }
     }
@@ -107,4 +176,9 @@ impl Route {
             _ => false,
         }
     }
+}
+
+/// Whether it is one part of a path, and not an empty one.
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && memchr::memchr(b'/', text.as_bytes()).is_none()
 }

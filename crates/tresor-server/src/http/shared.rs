@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{access::Hosts, counters::HttpCounters};
+use tokio::sync::OnceCell;
+use tresor::Database;
+
+use super::{access::Hosts, counters::HttpCounters, transaction_table::TransactionTable};
 use crate::{key_rotation::KeyRotation, sharding::ShardControl};
 
 /// Shared by all HTTP connections of a server.
@@ -23,6 +26,10 @@ pub(crate) struct HttpShared {
     pub(super) rotation: Arc<KeyRotation>,
     /// The store's shards, where it is spread over some.
     pub(super) shards: Option<Arc<ShardControl>>,
+    /// Transactions that were begun over HTTP.
+    pub(super) transactions: TransactionTable,
+    /// The first half of every ETag, once somebody has asked for it.
+    store_id: OnceCell<u64>,
     stopping: AtomicBool,
 }
 
@@ -35,7 +42,22 @@ impl HttpShared {
         (rotation, shards): (Arc<KeyRotation>, Option<Arc<ShardControl>>),
     ) -> Self {
         let counters = HttpCounters::new(workers);
-        Self { hosts, limits, counters, rotation, shards, stopping: AtomicBool::new(false) }
+        Self {
+            hosts,
+            limits,
+            counters,
+            rotation,
+            shards,
+            transactions: TransactionTable::default(),
+            store_id: OnceCell::new(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// What identifies the store; it stays the same for as long as the store is open.
+    pub(super) async fn store_id(&self, database: &Database) -> tresor::Result<u64> {
+        let ask = async || database.engine().status().await.map(|status| status.store_id);
+        self.store_id.get_or_try_init(ask).await.copied()
     }
 
     /// From now on `/readyz` says that the server is stopping.

@@ -41,7 +41,7 @@ pub fn split_line(line: &[u8]) -> Line {
 }
 
 /// Whether the line begins an HTTP request or is its Host header.
-fn is_http(line: &[u8]) -> bool {
+pub(super) fn is_http(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let starts_with = |word: &[u8]| line.len() >= word.len() && line[..word.len()].eq_ignore_ascii_case(word);
     if starts_with(b"host:") || (starts_with(b"post") && line.get(4).is_none_or(u8::is_ascii_whitespace)) {

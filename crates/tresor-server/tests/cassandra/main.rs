@@ -102,7 +102,13 @@ fn scripts_hold_in_the_library() {
 
 /// A server with HTTP alone and a client of it.
 fn http(cluster: &cassandra::Cluster, keyspace: &str) -> (Server, client::Client) {
-    let config = ServerConfig { resp_port: None, http_port: Some(0), workers: 1, ..ServerConfig::default() };
+    let config = ServerConfig {
+        resp_port: None,
+        http_port: Some(0),
+        line_port: None,
+        workers: 1,
+        ..ServerConfig::default()
+    };
     let server = running::server_over(emptied(cluster, keyspace), config);
     let client = client::Client::connect(server.addresses().http[0]);
     (server, client)

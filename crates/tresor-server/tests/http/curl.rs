@@ -57,3 +57,42 @@ fn curl_uploads_with_and_without_a_length() {
     let (status, problem) = curl(&server, &["-T", path], "/keys/file").unwrap();
     assert_eq!(status, 413, "{problem}");
 }
+
+/// The examples of `docs/http-transactions.md`.
+#[test]
+fn curl_sends_batches_and_transactions() {
+    let server = server();
+    let json = ["-X", "POST", "-H", "Content-Type: application/json", "-d"];
+    let batch = r#"{"operations":[
+      {"op":"put","key":"stock","value":9,"if":"absent"},
+      {"op":"put","key":"order","value":{"pieces":1},"ttl":3600},
+      {"op":"delete","key":"cart"}]}"#;
+    let Some((status, results)) = curl(&server, &[&json[..], &[batch]].concat(), "/v1/batch") else { return };
+    assert_eq!(status, 200, "{results}");
+    assert!(results.starts_with(r#"{"results":[{"existed":false,"version":"#), "{results}");
+    assert!(results.ends_with(r#",{"existed":false}]}"#), "{results}");
+    assert_eq!(curl(&server, &[&json[..], &[batch]].concat(), "/v1/batch").unwrap().0, 409);
+    let post = ["-X", "POST", "-H", "X-Requested-With: curl"];
+    let (status, begun) = curl(&server, &post, "/v1/transactions").unwrap();
+    assert_eq!(status, 201);
+    let begun: serde_json::Value = serde_json::from_str(&begun).unwrap();
+    let path = format!("/v1/transactions/{}", begun["transaction_id"].as_str().unwrap());
+    let steps: [(&[&str], &str, u16, &str); 6] = [
+        (&["-X", "PUT", "-d", "90"], "/keys/account-1", 201, ""),
+        (
+            &["-X", "PUT", "-d", r#"{"key":"account-2","value":110}"#],
+            "/kv",
+            201,
+            r#"{"key":"account-2","value":110}"#,
+        ),
+        (&[], "/keys/account-1", 200, "90"),
+        (&post, "/rollback", 200, r#"{"key":"account-2","value":null}"#),
+        (&["-X", "PUT", "-d", "110"], "/keys/account-2", 201, ""),
+        (&post, "/commit", 200, ""),
+    ];
+    for (arguments, rest, status, body) in steps {
+        let answer = curl(&server, arguments, &format!("{path}{rest}"));
+        assert_eq!(answer, Some((status, body.to_owned())), "{rest}");
+    }
+    assert_eq!(curl(&server, &[], "/keys/account-2").unwrap().1, "110");
+}

@@ -4,6 +4,8 @@
 
 mod access;
 mod attacks;
+mod batch;
+mod batch_guards;
 mod client;
 mod curl;
 mod golden;
@@ -16,3 +18,7 @@ mod metrics;
 mod ordered;
 mod running;
 mod table;
+mod transaction;
+mod transaction_ends;
+mod transaction_locks;
+mod transactions;

@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) limits: HttpLimits,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) workers: usize,
 }
 
 impl Default for Setup {
@@ -30,6 +31,7 @@ impl Default for Setup {
             config: Config::memory(),
             limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
+            workers: 1,
         }
     }
 }
@@ -45,7 +47,8 @@ impl Setup {
         let config = ServerConfig {
             resp_port: None,
             http_port: Some(0),
-            workers: 1,
+            line_port: None,
+            workers: self.workers,
             http_limits: self.limits,
             allowed_hosts: self.allowed_hosts,
             ..ServerConfig::default()
@@ -58,6 +61,12 @@ impl Setup {
 impl Running {
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// Ends it; what is left is the database.
+    pub(crate) fn end(self) -> Database {
+        self.server.shutdown();
+        self.database
     }
 
     /// Tells it to stop, without waiting.

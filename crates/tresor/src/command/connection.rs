@@ -45,10 +45,15 @@ pub(super) async fn reset(session: &mut Session, _: Args<'_>, reply: &mut ReplyW
 }
 
 pub(super) async fn select(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    let database = u8::try_from(number::integer(args[1])?).ok().filter(|database| *database < DATABASES);
-    session.select(database.ok_or_else(|| Error::invalid("DB index is out of range"))?);
+    session.select(database_number(args[1])?);
     reply.ok();
     Ok(())
+}
+
+/// The database that a word names.
+pub(crate) fn database_number(word: &[u8]) -> Result<u8> {
+    let database = u8::try_from(number::integer(word)?).ok().filter(|database| *database < DATABASES);
+    database.ok_or_else(|| Error::invalid("DB index is out of range"))
 }
 
 pub(super) async fn auth(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {

@@ -47,6 +47,7 @@ const SECTIONS: &[Section] = &[
     Section { name: "Latencystats", usual: false, write: latencystats },
     Section { name: "Cluster", usual: true, write: |_, lines| lines.add("cluster_enabled", 0) },
     Section { name: "Cache", usual: true, write: cache },
+    Section { name: "Transactions", usual: true, write: transactions },
     Section { name: "Keyspace", usual: true, write: keyspace },
 ];
 
@@ -298,6 +299,22 @@ fn latencystats(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 /// The cache in front of the engine, not the commands' own hits, which `Stats` has.
+fn transactions(facts: &Facts<'_>, lines: &mut Lines) {
+    let figures = facts.core.transactions.figures();
+    for (name, value) in [
+        ("transactions_open", figures.open),
+        ("transactions_waiting_for_locks", figures.waiting),
+        ("transactions_begun", figures.begun),
+        ("transactions_committed", figures.committed),
+        ("transactions_aborted", figures.aborted),
+        ("transactions_deadlocks", figures.deadlocks),
+        ("transactions_lock_timeouts", figures.lock_timeouts),
+        ("transactions_idle_timeouts", figures.idle_timeouts),
+    ] {
+        lines.add(name, value);
+    }
+}
+
 fn cache(facts: &Facts<'_>, lines: &mut Lines) {
     let Some(cache) = &facts.status.cache else {
         lines.add("cache_enabled", 0);

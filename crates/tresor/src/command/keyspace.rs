@@ -25,8 +25,7 @@ const BULK_BYTES: usize = 8;
 const DEFAULT_COUNT: usize = 10;
 
 pub(super) async fn dbsize(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    let count = session.engine().clone().count(session.selected()).await?;
-    session.saw(count.sequence);
+    let count = session.count(session.selected()).await?;
     reply.integer(count.keys as i64);
     Ok(())
 }

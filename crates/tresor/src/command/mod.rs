@@ -20,10 +20,12 @@ mod rows;
 mod server;
 mod set_options;
 mod string;
+mod transaction;
 mod transfer;
 
 pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
+pub(crate) use connection::database_number;
 pub use manual::markdown;
 pub(crate) use rows::dispatch;
 pub(crate) use transfer::change_of_put;

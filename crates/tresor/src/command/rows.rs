@@ -8,7 +8,7 @@ use super::{
     Args,
     catalog::{Flag, Flags, Keys, Row},
     client, config, connection, counter, expiry, info, introspection, key, keyspace, range, server, string,
-    transfer,
+    transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -194,6 +194,18 @@ catalog! {
     Substr "substr" 4 [Readonly] (1 1 1) "string" "1.0.0" "key start end"
         "Reads a part of a value; GETRANGE's old name." "bulk" => range::getrange;
 
+    // Transactions
+    Discard "discard" 1 [Fast] (0 0 0) "transactions" "2.0.0" ""
+        "Forgets what MULTI has queued, and what is watched." "OK" => transaction::discard;
+    Exec "exec" 1 [] (0 0 0) "transactions" "1.2.0" ""
+        "Executes what MULTI has queued, as one step." "array of the replies, or null when a watched key has changed" => transaction::exec;
+    Multi "multi" 1 [Fast] (0 0 0) "transactions" "1.2.0" ""
+        "Queues the commands that follow until EXEC." "OK" => transaction::multi;
+    Unwatch "unwatch" 1 [Fast] (0 0 0) "transactions" "2.2.0" ""
+        "Forgets what is watched." "OK" => transaction::unwatch;
+    Watch "watch" -2 [Fast] (1 -1 1) "transactions" "2.2.0" "key [key ...]"
+        "Lets EXEC do nothing if one of the keys has changed by then." "OK" => transaction::watch;
+
     // Server
     Bgsave "bgsave" -1 [Admin Dangerous] (0 0 0) "server" "1.0.0" "[SCHEDULE]"
         "Begins a snapshot." "simple" => server::bgsave;
@@ -233,8 +245,17 @@ catalog! {
         "Tells the server's time." "array: Unix time in seconds, microseconds within it" => server::time;
 
     // Tresor's own
+    TresorAbort "tresor.abort" 1 [NoMulti Fast] (0 0 0) "tresor" "0.1.0" ""
+        "Discards the connection's transaction and frees its locks." "OK" => transaction::abort;
+    TresorBegin "tresor.begin" 1 [NoMulti Fast] (0 0 0) "tresor" "0.1.0" ""
+        "Begins a transaction with locks, to which every command of the connection belongs until it ends." "integer: its number" => transaction::begin;
+    TresorCommit "tresor.commit" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
+        "Applies everything that the connection's transaction has written, as one step." "OK" => transaction::commit;
     TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value RAW|JSON [PXAT unix-time-milliseconds]"
         "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
+    TresorRollback "tresor.rollback" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
+        "Takes back the latest write of the connection's transaction that was not taken back yet; the locks stay."
+        "array: each key that it wrote, and the value it is back to or null" => transaction::rollback;
     TresorScan "tresor.scan" -2 [Readonly] (0 0 0) "tresor" "0.1.0" "cursor [COUNT count]"
         "Lists entries page by page; `tresor dump` uses it." "array: the next cursor, array of entries: key, value, kind, expiry or null" => transfer::scan;
 }

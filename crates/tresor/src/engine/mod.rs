@@ -12,10 +12,11 @@ pub mod disk;
 mod entry;
 mod eventual;
 pub mod json_file;
+mod kept;
 pub mod memory;
 mod random;
 mod scan;
-mod step;
+pub(crate) mod step;
 
 use std::slice;
 
@@ -27,6 +28,7 @@ pub use entry::{
     Version,
 };
 pub use eventual::{Eventual, Later, block_on};
+pub(crate) use kept::Kept;
 pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
 
 /// Called once for each key of a read, in order, with the entry or `None` (absent or expired).
@@ -65,6 +67,8 @@ pub struct Capabilities {
     pub swap: bool,
     /// Sequence numbers outlive the process: the store comes back after a restart.
     pub durable: bool,
+    /// Other programs change the same entries: no lock of this one could keep them out.
+    pub shared: bool,
     /// A change that was answered is taken back when it cannot be kept; `durable` of its own number, and of no
     /// other, then says so.
     pub takes_back: bool,

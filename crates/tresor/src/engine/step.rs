@@ -16,7 +16,7 @@ const MAX_VALUE_BYTES: usize = (1 << 30) - (1 << 20);
 
 /// What will be done to one entry.
 #[derive(Clone, Debug)]
-pub(in crate::engine) enum Step<'a> {
+pub(crate) enum Step<'a> {
     Put { value: Cow<'a, [u8]>, kind: Kind, expires_at_ms: Option<u64> },
     Patch { offset: usize, bytes: Cow<'a, [u8]> },
     Expire(Option<u64>),
@@ -26,10 +26,7 @@ pub(in crate::engine) enum Step<'a> {
 impl<'a> Step<'a> {
     /// What a change of one entry does to it; `None` for nothing.
     #[inline]
-    pub(in crate::engine) fn of_change(
-        change: &Change<'a>,
-        entry: Option<&EntryRef<'_>>,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn of_change(change: &Change<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
         match *change {
             Change::Put { value, kind, expires, .. } => Self::put(Cow::Borrowed(value), kind, expires, entry),
             Change::Patch { offset, bytes, .. } => Self::patch(offset, Cow::Borrowed(bytes), entry),
@@ -40,10 +37,7 @@ impl<'a> Step<'a> {
     }
 
     /// What an edit's answer does to the entry that it was shown.
-    pub(in crate::engine) fn of_edit(
-        edited: Edited<'a>,
-        entry: Option<&EntryRef<'_>>,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn of_edit(edited: Edited<'a>, entry: Option<&EntryRef<'_>>) -> Result<Option<Self>> {
         match edited {
             Edited::Keep => Ok(None),
             Edited::Put { value, kind, expires } => Self::put(value, kind, expires, entry),
@@ -79,7 +73,7 @@ impl<'a> Step<'a> {
     }
 
     /// The whole entry that the step leads to from `entry`; `None` when it leads to absence.
-    pub(in crate::engine) fn result(&self, entry: Option<&EntryRef<'_>>) -> Option<Step<'a>> {
+    pub(crate) fn result(&self, entry: Option<&EntryRef<'_>>) -> Option<Step<'a>> {
         match (self, entry) {
             (Self::Put { .. }, _) => Some(self.clone()),
             (Self::Patch { offset, bytes }, Some(entry)) => Some(Step::Put {
@@ -98,7 +92,7 @@ impl<'a> Step<'a> {
 
     /// The entry that a step which says it whole leads to, for planning what comes on top of it; none if
     /// that has expired already.
-    pub(in crate::engine) fn entry(&self, now_ms: u64) -> Option<EntryRef<'_>> {
+    pub(crate) fn entry(&self, now_ms: u64) -> Option<EntryRef<'_>> {
         match self {
             Self::Put { expires_at_ms: Some(at_ms), .. } if now_ms >= *at_ms => None,
             Self::Put { value, kind, expires_at_ms } => Some(EntryRef {
@@ -113,7 +107,7 @@ impl<'a> Step<'a> {
 
     /// How the log says it; `key` carries the physical database.
     #[inline]
-    pub(in crate::engine) fn logged<'b>(&'b self, key: KeyRef<'b>) -> Logged<'b> {
+    pub(crate) fn logged<'b>(&'b self, key: KeyRef<'b>) -> Logged<'b> {
         match self {
             Self::Put { value, kind, expires_at_ms } => {
                 Logged::Put { key, kind: *kind, expires_at_ms: *expires_at_ms, value }
@@ -125,14 +119,14 @@ impl<'a> Step<'a> {
     }
 
     /// Whether it may need memory.
-    pub(in crate::engine) fn grows(&self) -> bool {
+    pub(crate) fn grows(&self) -> bool {
         matches!(self, Self::Put { .. } | Self::Patch { .. })
     }
 }
 
 /// Whether a guard holds for the entry as it is.
 #[inline]
-pub(in crate::engine) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
+pub(crate) fn holds(guard: Guard, entry: Option<&EntryRef<'_>>) -> bool {
     guard.holds(entry.map(|entry| entry.version))
 }
 
@@ -147,7 +141,7 @@ fn check_size(bytes: usize) -> Result<()> {
 }
 
 /// A value with bytes written into it, zeros filling a gap.
-pub(in crate::engine) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
     let mut patched = Vec::with_capacity(value.len().max(offset + bytes.len()));
     patched.extend_from_slice(value);
     if patched.len() < offset + bytes.len() {
@@ -158,7 +152,7 @@ pub(in crate::engine) fn patched(value: &[u8], offset: usize, bytes: &[u8]) -> V
 }
 
 /// Attempts a change again whenever the log may have room for it, until it has or will have none.
-pub(in crate::engine) async fn retry<'s, T>(
+pub(crate) async fn retry<'s, T>(
     room: impl Fn(usize) -> Eventual<'s, ()>,
     mut bytes: usize,
     mut attempt: impl FnMut() -> Result<T, Refused>,

@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use super::sharded::{Kept, start};
+use super::sharded::start;
 use crate::{
     engine::{
-        Batch, Capabilities, Count, Edit, Engine, EntryRef, Eventual, Isolation, KeyRef, Outcome, Page, Scan,
-        Seen, Sequence, Status, Visit,
+        Batch, Capabilities, Count, Edit, Engine, EntryRef, Eventual, Isolation, Kept, KeyRef, Outcome, Page,
+        Scan, Seen, Sequence, Status, Visit,
     },
     error::Result,
 };

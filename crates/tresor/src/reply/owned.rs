@@ -63,11 +63,17 @@ impl OwnedWriter {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { bytes: self.finished.len(), shared: 0 }
+        let innermost = self.open.last().map_or(0, |open| open.elements.len());
+        Mark { bytes: self.finished.len(), shared: self.open.len() << 32 | innermost }
     }
 
     pub(super) fn rewind(&mut self, mark: Mark) {
-        self.open.clear();
+        self.open.truncate(mark.shared >> 32);
+        if let Some(open) = self.open.last_mut() {
+            let elements = mark.shared & 0xffff_ffff;
+            open.missing += open.elements.len() - elements;
+            open.elements.truncate(elements);
+        }
         self.finished.truncate(mark.bytes);
     }
 

@@ -18,12 +18,17 @@ impl Session {
     /// executed as a run.
     #[inline]
     pub fn runs(&self) -> bool {
-        self.authenticated && self.replies == Replies::On && !self.core.memory_limit.refuses()
+        self.direct
+            && !self.gathers
+            && self.authenticated
+            && self.replies == Replies::On
+            && !self.core.memory_limit.refuses()
     }
 
     /// Executes a run of [plain GETs](Self::plain_get), replies in order.
     #[inline]
     pub async fn execute_gets(&mut self, keys: &[&[u8]], reply: &mut ReplyWriter) {
+        debug_assert!(self.direct, "runs are for when nobody has a transaction open");
         self.begin_command(CommandId::Get, keys.len() as u64);
         let mark = reply.mark();
         if let Err(error) = self.read_run(keys, reply).await {
@@ -77,6 +82,7 @@ impl Session {
     /// Executes a run of [plain puts](Self::plain_put) of one command, replies in order.
     #[inline]
     pub async fn execute_puts(&mut self, id: CommandId, puts: &[Change<'_>], reply: &mut ReplyWriter) {
+        debug_assert!(self.direct, "runs are for when nobody has a transaction open");
         self.begin_command(id, puts.len() as u64);
         match self.core.engine.write_each(puts, self.now_ms).await {
             Ok(each) => {

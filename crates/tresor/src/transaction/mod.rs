@@ -1,5 +1,24 @@
-//! Isolation between clients: the gates that every run of commands passes.
+//! Transactions: what keeps them apart, what they have written and not committed, and who has them open.
 
+mod deadlock;
 mod gate;
+mod lock_table;
+#[cfg(test)]
+mod lock_table_tests;
+mod locks;
+mod open;
+mod overlay;
+mod planted;
+mod watch;
 
 pub use gate::{AllGates, Gates};
+pub(crate) use lock_table::{Asker, Mode, Owner, Party, Target};
+pub(crate) use locks::Answer;
+pub(crate) use open::{Discipline, State, Transaction, Transactions};
+pub use open::{OpenTransaction, TransactionFigures, TransactionId, WrittenValue};
+pub use overlay::Undone;
+pub(crate) use overlay::{Current, Overlay};
+pub use planted::Fault;
+#[cfg(feature = "planted-faults")]
+pub use planted::plant;
+pub(crate) use planted::planted;

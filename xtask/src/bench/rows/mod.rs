@@ -21,6 +21,7 @@ mod own_cost;
 mod rebalance;
 mod restart;
 mod snapshot;
+mod transactions;
 
 use super::{figure::Figure, setup::Setup};
 use crate::Outcome;
@@ -36,7 +37,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 23] = [
+pub(super) const ROWS: [Row; 24] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
@@ -59,6 +60,11 @@ pub(super) const ROWS: [Row; 23] = [
     row("cached", "a GET that the cache answers", layers::cached),
     row("sharded", "a GET of a sharded store", layers::sharded),
     row("rebalance", "a fourth shard while clients read and write", rebalance::measure),
+    row(
+        "transactions",
+        "MULTI of 10 SETs; transactions of 2 writes on the line protocol",
+        transactions::measure,
+    ),
     row("compression", "a GET of a compressed value", layers::compression),
 ];
 

@@ -196,6 +196,7 @@ impl Engine for DiskEngine {
             ordered: true,
             swap: true,
             durable: true,
+            shared: false,
             takes_back: false,
             max_value_bytes: usize::MAX,
         }

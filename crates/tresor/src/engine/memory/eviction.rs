@@ -233,7 +233,9 @@ impl Limit {
             return Vec::new();
         }
         let may_go = |place: &Place| {
-            !volatile || shard.entry(*place).is_some_and(|entry| entry.expires_at_ms().is_some())
+            shard.entry(*place).is_some_and(|entry| {
+                (!volatile || entry.expires_at_ms().is_some()) && !self.shared.is_spared(entry.name().0)
+            })
         };
         let groups = shard.table().table_bytes() / GROUP_BYTES;
         let few: [usize; SAMPLED_GROUPS] = std::array::from_fn(|nth| {

@@ -4,9 +4,12 @@
 //! one limit. Invariant: every figure is given back by whoever counted it, at the latest when that is
 //! dropped. The figures have cache lines of their own, because every write looks at the limit.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use super::Eviction;
@@ -31,6 +34,18 @@ pub struct MemoryLimit {
     policy: AtomicUsize,
     data_bytes: Figure,
     buffer_bytes: Figure,
+    spares: OnceLock<Spares>,
+}
+
+/// Tells which keys must not give way now, whatever database they are in.
+struct Spares(Box<IsSpared>);
+
+type IsSpared = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+impl fmt::Debug for Spares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spares")
+    }
 }
 
 impl MemoryLimit {
@@ -41,6 +56,7 @@ impl MemoryLimit {
             policy: AtomicUsize::new(0),
             data_bytes: Figure::default(),
             buffer_bytes: Figure::default(),
+            spares: OnceLock::new(),
         };
         limit.set(max_bytes, policy);
         limit
@@ -51,6 +67,16 @@ impl MemoryLimit {
         let place = Eviction::NAMES.iter().position(|(_, known)| *known == policy).unwrap_or(0);
         self.policy.store(place, Relaxed);
         self.max_bytes.store(max_bytes.unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Lets eviction ask which keys must not give way, as those that a transaction has read; once.
+    pub(crate) fn spare(&self, spares: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+        let _ = self.spares.set(Spares(Box::new(spares)));
+    }
+
+    /// Whether a key must not give way now.
+    pub(crate) fn is_spared(&self, key: &[u8]) -> bool {
+        self.spares.get().is_some_and(|spares| (spares.0)(key))
     }
 
     /// What gives way.

@@ -172,6 +172,7 @@ impl Engine for MemoryEngine {
             ordered: true,
             swap: true,
             durable: self.store.log.is_some(),
+            shared: false,
             takes_back: false,
             max_value_bytes: usize::MAX,
         }

@@ -31,9 +31,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+pub(in crate::layer) use self::core::start;
 pub(crate) use self::member::needs_directory;
 use self::{core::Core, work::Worker};
-pub(in crate::layer) use self::{core::start, read::Kept};
 pub use self::{
     member::{MAX_NAME_BYTES, Shard},
     rebalance::{Listed, Move, Pace, Progress},
@@ -78,6 +78,7 @@ impl Engine for Sharded {
             ordered: true,
             swap: true,
             durable: true,
+            shared: false,
             takes_back: false,
             max_value_bytes: usize::MAX,
         };
@@ -91,6 +92,7 @@ impl Engine for Sharded {
                 ordered: all.ordered && one.ordered,
                 swap: all.swap && one.swap,
                 durable: all.durable && one.durable,
+                shared: all.shared || one.shared,
                 takes_back: all.takes_back,
                 max_value_bytes: all.max_value_bytes.min(one.max_value_bytes),
             }

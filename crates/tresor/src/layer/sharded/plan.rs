@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use super::{
     core::Core,
-    read::{self, Kept},
+    read,
     ring::hash_of_key,
     routes::{Mapping, Routes},
     wanted::{Before, Wanted},
     write::{physical, unguarded},
 };
 use crate::{
-    engine::{Applied, Batch, Change, Guard, Isolation, KeyRef, Outcome, Sequence},
+    engine::{Applied, Batch, Change, Guard, Isolation, Kept, KeyRef, Outcome, Sequence},
     error::Result,
 };
 

@@ -2,7 +2,6 @@
 //!
 //! All keys' stripes are held together, so a batch over several shards is seen whole or not at all.
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
@@ -11,41 +10,9 @@ use super::{
     ring::hash_of_key,
 };
 use crate::{
-    engine::{EntryRef, Eventual, Isolation, KeyRef, Kind, Seen, Sequence, ValueRef, Version, Visit},
+    engine::{EntryRef, Eventual, Isolation, Kept, KeyRef, Seen, Sequence, Visit},
     error::Result,
 };
-
-/// An entry kept beyond its shard's lock.
-pub(in crate::layer) struct Kept {
-    value: Value,
-    pub(super) kind: Kind,
-    pub(super) version: Version,
-    pub(super) expires_at_ms: Option<u64>,
-}
-
-enum Value {
-    Inline(SmallVec<[u8; 36]>),
-    Shared(Bytes),
-}
-
-impl Kept {
-    pub(in crate::layer) fn of(entry: EntryRef<'_>) -> Self {
-        let value = match entry.value {
-            ValueRef::Inline(bytes) => Value::Inline(SmallVec::from_slice(bytes)),
-            ValueRef::Shared(bytes) => Value::Shared(bytes.clone()),
-        };
-        let EntryRef { kind, version, expires_at_ms, .. } = entry;
-        Self { value, kind, version, expires_at_ms }
-    }
-
-    pub(in crate::layer) fn as_entry(&self) -> EntryRef<'_> {
-        let value = match &self.value {
-            Value::Inline(bytes) => ValueRef::Inline(bytes),
-            Value::Shared(bytes) => ValueRef::Shared(bytes),
-        };
-        EntryRef { value, kind: self.kind, version: self.version, expires_at_ms: self.expires_at_ms }
-    }
-}
 
 /// What one shard has of the keys that it was asked for, in their order.
 pub(super) struct Found {

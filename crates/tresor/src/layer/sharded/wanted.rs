@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{member::Member, read::Kept};
+use super::member::Member;
 use crate::{
-    engine::{Batch, Change, Expires, Guard, KeyRef, Kind},
+    engine::{Batch, Change, Expires, Guard, Kept, KeyRef, Kind},
     error::Result,
 };
 

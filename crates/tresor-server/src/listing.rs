@@ -2,7 +2,8 @@
 //!
 //! Holds one page of the scan and one frame, whatever the size of the store: the next page is read
 //! when the client has taken this one. The gate is left between pages, so a slow reader stops nobody.
-//! An entry that stays is seen once; one that comes or goes meanwhile may be seen or not.
+//! An entry that stays is seen once; one that comes or goes meanwhile may be seen or not, except in a
+//! transaction, which locks all that it lists.
 
 use std::{
     future::Future,
@@ -12,12 +13,16 @@ use std::{
 
 use bytes::Bytes;
 use tresor::{
-    Database, Result,
+    Result,
     engine::{Content, Order, Page, Position, Scan},
     session::Session,
+    transaction::TransactionId,
 };
 
-use super::json::{ValuePieces, write_key};
+use crate::{
+    http::{Turn, enter, leave},
+    json::{ValuePieces, write_key},
+};
 
 /// Entries of a page.
 const PAGE_ENTRIES: usize = 256;
@@ -28,10 +33,30 @@ const FRAME_BYTES: usize = 64 * 1024;
 /// Values above this many bytes are written in pieces of their own.
 const LARGE_VALUE_BYTES: usize = 16 * 1024;
 
-type NextPage = Pin<Box<dyn Future<Output = (Session, Result<Page>)>>>;
+type NextPage = Pin<Box<dyn Future<Output = (View, Result<Page>)>>>;
+
+/// Through whose eyes entries are seen.
+pub(crate) enum View {
+    /// What is committed.
+    Committed(Session),
+    /// The same with what a transaction has written, which is busy until the listing is sent.
+    Transaction(Turn),
+}
+
+impl View {
+    fn parts(&mut self) -> (&mut Session, Option<TransactionId>) {
+        match self {
+            Self::Committed(session) => (session, None),
+            Self::Transaction(turn) => {
+                let id = turn.number();
+                (turn.session(), Some(id))
+            }
+        }
+    }
+}
 
 /// A listing being sent.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     page: Page,
     /// Entries of the page that are written.
     written: usize,
@@ -43,7 +68,7 @@ pub(super) struct Listing {
 
 /// Where further pages come from.
 enum Source {
-    Session(Session),
+    View(View),
     Reading(NextPage),
     /// The closing bracket is written.
     Finished,
@@ -51,15 +76,14 @@ enum Source {
 
 impl Listing {
     /// Reads the first page, so that a store that cannot be listed answers with an error.
-    pub(super) async fn start(database: &Database, worker: usize, number: u8) -> Result<Self> {
-        let mut session = database.session(worker);
-        session.select(number);
-        let (session, page) = read_page(session, Position::Start).await;
-        Ok(Self { page: page?, written: 0, pieces: None, source: Source::Session(session), separator: b"{" })
+    pub(crate) async fn start(mut view: View, number: u8) -> Result<Self> {
+        view.parts().0.select(number);
+        let (view, page) = read_page(view, Position::Start).await;
+        Ok(Self { page: page?, written: 0, pieces: None, source: Source::View(view), separator: b"{" })
     }
 
     /// The next frame; `None` after the last.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let mut frame = Vec::new();
         loop {
             self.write_page(&mut frame);
@@ -69,8 +93,8 @@ impl Listing {
             }
             match std::mem::replace(&mut self.source, Source::Finished) {
                 Source::Finished => return Poll::Ready(None),
-                Source::Session(session) => match self.page.next.take() {
-                    Some(position) => self.source = Source::Reading(Box::pin(read_page(session, position))),
+                Source::View(view) => match self.page.next.take() {
+                    Some(position) => self.source = Source::Reading(Box::pin(read_page(view, position))),
                     None => {
                         frame.extend_from_slice(if self.separator == b"{" { b"{}" } else { b"}" });
                         return Poll::Ready(Some(Ok(frame.into())));
@@ -89,11 +113,11 @@ impl Listing {
 
     fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let Source::Reading(reading) = &mut self.source else { return Poll::Ready(Ok(())) };
-        let (session, page) = ready!(reading.as_mut().poll(context));
+        let (view, page) = ready!(reading.as_mut().poll(context));
         self.source = Source::Finished;
         self.page = page?;
         self.written = 0;
-        self.source = Source::Session(session);
+        self.source = Source::View(view);
         Poll::Ready(Ok(()))
     }
 
@@ -124,15 +148,19 @@ impl Listing {
 }
 
 /// One page, once what it shows is durable.
-async fn read_page(mut session: Session, position: Position) -> (Session, Result<Page>) {
+async fn read_page(mut view: View, position: Position) -> (View, Result<Page>) {
+    let page = read(&mut view, position).await;
+    (view, page)
+}
+
+async fn read(view: &mut View, position: Position) -> Result<Page> {
+    let (session, transaction) = view.parts();
     let mut scan = Scan::all(session.selected(), Order::Ascending, Content::Entries, PAGE_ENTRIES);
     scan.position = position;
-    session.enter().await;
+    enter(session, transaction).await?;
     let page = session.scan(&scan).await;
-    session.leave();
-    let page = match page {
-        Ok(page) => session.durable().await.map(|()| page),
-        failed => failed,
-    };
-    (session, page)
+    leave(session, transaction);
+    let page = page?;
+    session.durable().await?;
+    Ok(page)
 }

@@ -1,6 +1,6 @@
 //! Keys and values as JSON text, on the way out.
 //!
-//! Invariant: what is written here, sent back through `document.rs`, makes the same bytes and kind
+//! Invariant: what is written here, sent back through `http/document.rs`, makes the same bytes and kind
 //! again, whatever they are: text appears as text, other bytes as `{"base64":…}`, JSON as it was stored,
 //! and JSON that looks like one of the two wrappings is wrapped itself. Large values are written in
 //! pieces, so that no response holds a second copy of them.
@@ -14,13 +14,13 @@ use serde_json::value::RawValue;
 use tresor::engine::Kind;
 
 /// Standard base64, written with padding, read with or without.
-pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
 /// What a key that JSON cannot say begins with.
-pub(super) const BASE64_PREFIX: &str = "base64:";
+pub(crate) const BASE64_PREFIX: &str = "base64:";
 
 /// Bytes of a value that one piece covers: a multiple of 3, so that base64 pieces join.
 const PIECE_BYTES: usize = 48 * 1024;
@@ -59,7 +59,7 @@ impl Form {
 }
 
 /// Writes a key as a JSON string.
-pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) {
+pub(crate) fn write_key(out: &mut Vec<u8>, key: &[u8]) {
     out.push(b'"');
     match std::str::from_utf8(key) {
         Ok(text) if !text.starts_with(BASE64_PREFIX) => write_escaped(out, key),
@@ -71,21 +71,29 @@ pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) {
     out.push(b'"');
 }
 
+/// A key as a JSON string says it, before it is escaped.
+pub(super) fn key_text(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.starts_with(BASE64_PREFIX) => text.to_owned(),
+        _ => format!("{BASE64_PREFIX}{}", BASE64.encode(key)),
+    }
+}
+
 /// A value being written as JSON, a piece at a time.
-pub(super) struct ValuePieces<B> {
+pub(crate) struct ValuePieces<B> {
     bytes: B,
     form: Form,
     at: usize,
 }
 
 impl<B: AsRef<[u8]>> ValuePieces<B> {
-    pub(super) fn new(kind: Kind, bytes: B) -> Self {
+    pub(crate) fn new(kind: Kind, bytes: B) -> Self {
         let form = Form::of(kind, bytes.as_ref());
         Self { bytes, form, at: 0 }
     }
 
     /// Appends the next piece, brackets included; true when it was the last.
-    pub(super) fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
         let (opening, closing) = self.form.brackets();
         if self.at == 0 {
             out.extend_from_slice(opening);
@@ -113,7 +121,7 @@ impl<B: AsRef<[u8]>> ValuePieces<B> {
     }
 
     /// Appends all of it.
-    pub(super) fn write_all(mut self, out: &mut Vec<u8>) {
+    pub(crate) fn write_all(mut self, out: &mut Vec<u8>) {
         while !self.write_next(out) {}
     }
 }
@@ -126,7 +134,7 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The inside of a JSON string: UTF-8 text with quotes, backslashes and control characters escaped.
-fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut from = 0;
     for (at, &byte) in text.iter().enumerate() {
@@ -151,7 +159,7 @@ fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Whether JSON text is an object whose only member is named `base64` or `json`.
-pub(super) fn looks_wrapped(text: &[u8]) -> bool {
+fn looks_wrapped(text: &[u8]) -> bool {
     let mut rest = text.trim_ascii_start();
     let Some((b'{', inside)) = rest.split_first() else { return false };
     rest = inside.trim_ascii_start();

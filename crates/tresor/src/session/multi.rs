@@ -1,0 +1,433 @@
+//! MULTI and EXEC: commands that are queued, and executed as one step that nobody sees half of.
+//!
+//! EXEC runs the queue over an overlay and applies one batch, inside its gate from start to end. With no
+//! transaction open it locks nothing: the batch is guarded by the version of everything that was read, and if
+//! somebody came in between it runs again; after a few times it makes everybody look at locks, and takes
+//! them. Commands whose keys cannot be told beforehand run with all gates taken. Unlike a transaction with
+//! locks, and as in Redis, a command that fails keeps none of the others from being applied.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+
+use smallvec::SmallVec;
+
+use super::{Session, isolated::Wanted};
+use crate::{
+    command::{Args, CATALOG, Command, CommandId, Flag, Row, database_number, dispatch},
+    engine::{Applied, Batch, Change, Guard, KeyRef, Version},
+    error::{Error, ErrorKind, Result},
+    reply::ReplyWriter,
+    transaction::{Discipline, Mode, State, Target, Transaction},
+};
+
+/// How often a queue is run again without locks after somebody came in between.
+const ATTEMPTS_WITHOUT_LOCKS: usize = 3;
+
+/// Bytes that remembering a queued command takes, beside its words.
+const COMMAND_BYTES: usize = 64;
+
+/// Commands between MULTI and EXEC.
+#[derive(Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    /// Where each word ends in `bytes`.
+    ends: Vec<usize>,
+    /// Each command and where its words end in `ends`.
+    commands: Vec<(CommandId, usize)>,
+    /// A command could not be queued: EXEC will refuse.
+    spoiled: bool,
+}
+
+/// A key under WATCH, and its version then; `None` if it was absent.
+pub(super) struct Watched {
+    database: u8,
+    key: Box<[u8]>,
+    version: Option<Version>,
+}
+
+/// What running a queue came to.
+enum Ran {
+    Applied,
+    /// A watched key has changed.
+    WatchFailed,
+    /// Something that it read has changed meanwhile.
+    Overtaken,
+}
+
+impl Queue {
+    fn push(&mut self, command: Command<'_>) {
+        for word in command.args {
+            self.bytes.extend_from_slice(word);
+            self.ends.push(self.bytes.len());
+        }
+        self.commands.push((command.row.id, self.ends.len()));
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>() + self.commands.len() * COMMAND_BYTES
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static Row, SmallVec<[&[u8]; 8]>)> {
+        let (mut word, mut start) = (0, 0);
+        self.commands.iter().map(move |(id, end)| {
+            let ends = &self.ends[word..*end];
+            word = *end;
+            let words = ends.iter().map(|end| &self.bytes[std::mem::replace(&mut start, *end)..*end]);
+            (&CATALOG[*id as usize], words.collect())
+        })
+    }
+
+    /// Whether some command's keys cannot be told from its words.
+    fn is_unbounded(&self) -> bool {
+        self.commands.iter().any(|(id, _)| {
+            let row = &CATALOG[*id as usize];
+            row.keys.first == 0 && (row.has(Flag::Readonly) || row.has(Flag::Write))
+        })
+    }
+
+    /// The keys that it touches, by database.
+    fn keys(&self, mut database: u8) -> Vec<(u8, &[u8])> {
+        let mut keys = Vec::new();
+        for (row, words) in self.iter() {
+            keys.extend(row.keys.places(words.len()).map(|place| (database, words[place])));
+            if row.id == CommandId::Select
+                && let Some(selected) = words.get(1).and_then(|word| database_number(word).ok())
+            {
+                database = selected;
+            }
+        }
+        keys
+    }
+}
+
+impl Session {
+    /// How many commands MULTI has queued; `None` outside MULTI.
+    pub fn queued(&self) -> Option<usize> {
+        self.queue().map(|queue| queue.commands.len())
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        self.isolated.as_ref().and_then(|isolated| isolated.queue.as_ref())
+    }
+
+    /// Notes that a command could not be queued.
+    #[inline]
+    pub(super) fn spoil_queue(&mut self) {
+        if self.gathers
+            && let Some(queue) = self.isolated().queue.as_mut()
+        {
+            queue.spoiled = true;
+        }
+    }
+
+    pub(crate) fn begin_queue(&mut self) -> Result<()> {
+        if self.queue().is_some() {
+            return Err(Error::invalid("MULTI calls can not be nested"));
+        }
+        if self.bound().is_some() {
+            return Err(Error::invalid(
+                "MULTI inside a transaction with locks: TRESOR.COMMIT or TRESOR.ABORT first",
+            ));
+        }
+        self.isolated().queue = Some(Queue::default());
+        self.gathers = true;
+        self.note_queue();
+        Ok(())
+    }
+
+    pub(crate) fn discard_queue(&mut self) -> Result<()> {
+        if self.isolated().queue.take().is_none() {
+            return Err(Error::invalid("DISCARD without MULTI"));
+        }
+        self.gathers = false;
+        self.unwatch();
+        self.note_queue();
+        Ok(())
+    }
+
+    fn note_queue(&self) {
+        self.client().note_queued(self.queued());
+    }
+
+    pub(crate) fn unwatch(&mut self) {
+        self.isolated().watched.clear();
+        self.client().note_watched(0);
+    }
+
+    pub(crate) async fn watch(&mut self, keys: &[KeyRef<'_>]) -> Result<()> {
+        if self.queue().is_some() {
+            return Err(Error::invalid("WATCH inside MULTI is not allowed"));
+        }
+        if self.bound().is_some() {
+            return Err(Error::invalid(
+                "WATCH inside a transaction with locks: reading a key is enough there",
+            ));
+        }
+        let mut versions = SmallVec::<[Option<Version>; 8]>::new();
+        self.read_together(keys, |_, entry| versions.push(entry.map(|entry| entry.version))).await?;
+        let isolated = self.isolated();
+        for (key, version) in keys.iter().zip(versions) {
+            let known = |watched: &Watched| watched.database == key.database && *watched.key == *key.key;
+            if !isolated.watched.iter().any(known) {
+                let key = Watched { database: key.database, key: key.key.into(), version };
+                isolated.watched.push(key);
+            }
+        }
+        let watched = isolated.watched.len();
+        self.client().note_watched(watched);
+        Ok(())
+    }
+
+    /// The transaction that TRESOR.BEGIN has begun on this connection.
+    pub(crate) fn bound(&self) -> Option<u64> {
+        self.isolated.as_ref().and_then(|isolated| isolated.bound)
+    }
+
+    /// Lets every command belong to a transaction from now on, or to none.
+    pub(crate) fn bind(&mut self, id: Option<u64>) {
+        self.isolated().bound = id;
+        self.gathers = id.is_some();
+    }
+
+    /// A command of a client that is inside MULTI or a transaction.
+    pub(super) async fn execute_gathered(
+        &mut self,
+        command: Command<'_>,
+        reply: &mut ReplyWriter,
+    ) -> Result<()> {
+        use CommandId as Id;
+        let id = command.row.id;
+        if self.queue().is_some() {
+            if matches!(id, Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset) {
+                return dispatch(id, self, command.args, reply).await;
+            }
+            return self.enqueue(command, reply);
+        }
+        let Some(bound) = self.bound() else { return dispatch(id, self, command.args, reply).await };
+        let outside = matches!(
+            id,
+            Id::TresorCommit
+                | Id::TresorAbort
+                | Id::TresorRollback
+                | Id::TresorBegin
+                | Id::Multi
+                | Id::Watch
+                | Id::Quit
+                | Id::Reset
+        );
+        if outside {
+            return dispatch(id, self, command.args, reply).await;
+        }
+        self.enter_transaction(bound)?;
+        let result = dispatch(id, self, command.args, reply).await;
+        self.leave_transaction();
+        result
+    }
+
+    fn enqueue(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> Result<()> {
+        if command.row.has(Flag::NoMulti) {
+            self.spoil_queue();
+            return Err(Error::invalid("Command not allowed inside a transaction"));
+        }
+        let limit = self.core.transactions.limits.max_bytes;
+        let Some(queue) = self.isolated().queue.as_mut() else { return Ok(()) };
+        let words: usize = command.args.iter().map(|word| word.len()).sum();
+        if queue.held_bytes() + words + COMMAND_BYTES > limit {
+            self.spoil_queue();
+            let message =
+                format!("what MULTI has queued would be over {limit} bytes: raise --max-transaction-bytes");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        if !queue.spoiled {
+            queue.push(command);
+        }
+        reply.simple("QUEUED");
+        self.note_queue();
+        Ok(())
+    }
+
+    /// Executes what is queued.
+    pub(crate) async fn execute_queue(&mut self, reply: &mut ReplyWriter) -> Result<()> {
+        let isolated = self.isolated();
+        let Some(queue) = isolated.queue.take() else { return Err(Error::invalid("EXEC without MULTI")) };
+        let watched = std::mem::take(&mut isolated.watched);
+        self.gathers = false;
+        self.client().note_watched(0);
+        self.note_queue();
+        if queue.spoiled {
+            return Err(Error::invalid("EXECABORT Transaction discarded because of previous errors."));
+        }
+        let (mark, selected) = (reply.mark(), self.selected());
+        let mut without_locks = ATTEMPTS_WITHOUT_LOCKS;
+        loop {
+            let ran = match queue.is_unbounded() {
+                true => self.run_alone(&queue, &watched, reply).await?,
+                false => self.run_together(&queue, &watched, reply).await?,
+            };
+            match ran {
+                Ran::Applied => return Ok(()),
+                Ran::WatchFailed => {
+                    reply.rewind(mark);
+                    reply.null_array();
+                    return Ok(());
+                }
+                Ran::Overtaken => {
+                    reply.rewind(mark);
+                    self.select(selected);
+                    without_locks -= 1;
+                    if without_locks == 0 {
+                        self.make_everyone_lock().await?;
+                        without_locks = ATTEMPTS_WITHOUT_LOCKS;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sees to it that commands look at locks for a while.
+    async fn make_everyone_lock(&mut self) -> Result<()> {
+        let core = self.core.clone();
+        core.transactions.linger()?;
+        self.raise_flag(&core).await;
+        Ok(())
+    }
+
+    async fn run_alone(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        let core = self.core.clone();
+        let alone = self.alone(&core).await?;
+        let ran = self.run(queue, watched, Discipline::Owning, reply).await;
+        drop(alone);
+        self.come_back().await;
+        ran
+    }
+
+    async fn run_together(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        if self.direct {
+            return self.run(queue, watched, Discipline::Optimistic, reply).await;
+        }
+        let keys = queue.keys(self.selected());
+        let target = |(database, key)| (Target::Key { database, key }, Mode::Exclusive);
+        let wanted: Wanted<'_> = keys.into_iter().map(target).collect();
+        let _hold = self.hold(&wanted).await?;
+        // Optimistic all the same: the last transaction may end any time, and others then look at no locks.
+        self.run(queue, watched, Discipline::Optimistic, reply).await
+    }
+
+    /// Runs the queue and applies what it has written.
+    async fn run(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        discipline: Discipline,
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        let transaction = Arc::new(Transaction::unlisted(discipline));
+        (self.scope, self.direct, self.pinned) = (Some(transaction.clone()), false, true);
+        reply.array(queue.commands.len());
+        for (row, words) in queue.iter() {
+            let mark = reply.mark();
+            self.begin_command(row.id, 1);
+            if let Err(error) = self.run_one(row.id, &words, reply).await {
+                self.core.metrics.worker(self.worker).failed(row.id);
+                self.core.metrics.error(&error);
+                reply.rewind(mark);
+                reply.error(&error);
+            }
+        }
+        let ran = self.apply_queue(&transaction, watched).await;
+        self.scope = None;
+        self.pinned = false;
+        self.direct = !self.core.transactions.are_open();
+        ran
+    }
+
+    /// A command inside EXEC; boxed, because EXEC is one of the commands.
+    fn run_one<'a>(
+        &'a mut self,
+        id: CommandId,
+        words: Args<'a>,
+        reply: &'a mut ReplyWriter,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
+        Box::pin(dispatch(id, self, words, reply))
+    }
+
+    async fn apply_queue(&mut self, transaction: &Transaction, watched: &[Watched]) -> Result<Ran> {
+        let state = transaction.with(std::mem::take);
+        let Some(guarded) = Guarded::of(&state, watched) else { return Ok(Ran::WatchFailed) };
+        if guarded.changes.is_empty() {
+            return Ok(Ran::Applied);
+        }
+        let outcome = self.core.engine.write(Batch::blind(&guarded.changes), self.now_ms).await?;
+        self.saw(outcome.sequence);
+        Ok(match outcome.applied {
+            Applied::Whole(_) => Ran::Applied,
+            Applied::Refused { index, .. } if guarded.watches[index] => Ran::WatchFailed,
+            Applied::Refused { .. } => Ran::Overtaken,
+        })
+    }
+}
+
+/// A batch with what must hold for it.
+struct Guarded<'a> {
+    changes: Vec<Change<'a>>,
+    /// Which of them fail because of a watched key.
+    watches: Vec<bool>,
+}
+
+impl<'a> Guarded<'a> {
+    /// `None` if a watched key was seen to have changed already.
+    fn of(state: &'a State, watched: &'a [Watched]) -> Option<Self> {
+        let changes = state.overlay.changes();
+        // One read is of one moment anyway.
+        let seen = if changes.is_empty() && watched.is_empty() && state.seen.len() < 2 {
+            None
+        } else {
+            Some(&state.seen)
+        };
+        let seen = seen.into_iter().flatten();
+        // What a key's version must be, and whether it is watched.
+        type Wanted = (Option<Version>, bool);
+        let mut guards: BTreeMap<(u8, &[u8]), Wanted> =
+            seen.map(|((database, key), version)| ((*database, &**key), (*version, false))).collect();
+        for watch in watched {
+            let before = guards.insert((watch.database, &watch.key), (watch.version, true));
+            if before.is_some_and(|(version, _)| version != watch.version) {
+                return None;
+            }
+        }
+        let guard_of = |version: Option<Version>| version.map_or(Guard::Absent, Guard::Version);
+        let mut guarded = Self { changes: Vec::new(), watches: Vec::new() };
+        // Where whole databases change too, keys are not what they were called before.
+        let moves = changes.iter().any(|change| change.key().is_none());
+        let mut own = Vec::with_capacity(changes.len());
+        for mut change in changes {
+            let place = change.key().filter(|_| !moves).map(|key| (key.database, key.key));
+            let (version, watch) = place.and_then(|place| guards.remove(&place)).unzip();
+            if let (Some(version), Change::Put { guard, .. } | Change::Delete { guard, .. }) =
+                (version, &mut change)
+            {
+                *guard = guard_of(version);
+            }
+            own.push((change, watch.unwrap_or(false)));
+        }
+        for ((database, key), (version, watch)) in guards {
+            let check = Change::Check { key: KeyRef::new(database, key), guard: guard_of(version) };
+            guarded.changes.push(check);
+            guarded.watches.push(watch);
+        }
+        for (change, watch) in own {
+            guarded.changes.push(change);
+            guarded.watches.push(watch);
+        }
+        Some(guarded)
+    }
+}
