@@ -149,9 +149,9 @@ impl Begun {
         self.operations.push(operation);
     }
 
-    /// What was noted so far.
-    pub fn operations(&self) -> &[Operation] {
-        &self.operations
+    /// Replaces what was noted so far: for operations whose answers come all at once.
+    pub fn instead(&mut self, operations: Vec<Operation>) {
+        self.operations = operations;
     }
 
     /// The client was told that all of it happened.

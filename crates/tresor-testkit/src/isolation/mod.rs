@@ -9,7 +9,7 @@
 //! Lists and sets show enough of the past to draw a graph of what must come before what, and its cycles
 //! are the anomalies (Adya, 1999; Elle: Kingsbury and Alvaro, 2020). Registers show less, so an order
 //! is searched for as well (as Porcupine and Lowe do). Both are exact: what passes has an order.
-//! What was weighed stands in `docs/decisions/0014-checking-isolation.md`.
+//! What was weighed stands in `docs/decisions/0017-checking-isolation.md`.
 
 mod anomaly;
 mod cycle;
