@@ -78,7 +78,8 @@ impl Client<'_> {
     fn read(&mut self, key: &str, begun: &mut Begun) -> Result<(), Refused> {
         let reply = self.ask(&["GET", key])?;
         let text = String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned();
-        let elements = text.split_terminator(',').map(|element| element.parse().unwrap()).collect();
+        let elements =
+            text.split_terminator(',').map(|element| element.parse().expect("lists hold numbers")).collect();
         begun.did(Operation::ReadList { key: key.into(), elements });
         Ok(())
     }
@@ -95,7 +96,7 @@ impl Client<'_> {
         let Reply::Array(found) = self.ask(&["KEYS", &format!("{set}*")])? else { panic!("no keys") };
         let member = |key: &Reply| {
             let key = String::from_utf8_lossy(key.bytes().unwrap_or_default()).into_owned();
-            key[set.len()..].parse().unwrap()
+            key[set.len()..].parse().expect("members are numbers")
         };
         begun.did(Operation::ReadSet { key: set.clone(), members: found.iter().map(member).collect() });
         let member = self.new_number();
@@ -151,7 +152,7 @@ impl Client<'_> {
 
 /// A round of many clients on a fresh store.
 fn round(seed: u64) -> Result<Report, Finding> {
-    let database = Database::open(Config::memory()).unwrap();
+    let database = Database::open(Config::memory()).expect("a store in memory opens");
     let shared = Shared { history: History::new(), numbers: AtomicU64::new(0), begun: AtomicU64::new(0) };
     thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -171,9 +172,10 @@ fn round(seed: u64) -> Result<Report, Finding> {
 /// before it goes on; `proceeds` says that it will not wait for that.
 fn begin_beside_a_write(proceeds: bool) -> Result<Report, Finding> {
     let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
-    let database = Database::over(engine.clone(), Config::memory()).unwrap();
+    let database = Database::over(engine.clone(), Config::memory()).expect("an open engine will do");
     let history = History::new();
-    let number = |reply: &Reply| reply.bytes().map(|text| String::from_utf8_lossy(text).parse().unwrap());
+    let number =
+        |reply: &Reply| reply.bytes().map(|text| String::from_utf8_lossy(text).parse().expect("a number"));
     let held = engine.hold_next(Moment::Before);
     let (written, reads) = (Barrier::new(2), AtomicU64::new(0));
     thread::scope(|scope| {
