@@ -145,6 +145,11 @@ impl HeldEngine {
         call
     }
 
+    /// Whether every call that was to be held has come.
+    pub fn is_holding(&self) -> bool {
+        self.next.lock().is_empty()
+    }
+
     /// How many keys were read so far.
     pub fn keys_read(&self) -> u64 {
         self.keys_read.load(Ordering::SeqCst)

@@ -3,7 +3,7 @@
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
 //! [`LaterEngine`] makes any of them answer later, [`HeldEngine`] when the test says so. Time is a [`ManualClock`], randomness comes from a
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
-//! What clients saw of any store is judged by [`linearizability`]; what an engine costs beside the store
+//! What clients saw of single keys is judged by [`linearizability`], of transactions by [`isolation`]; what an engine costs beside the store
 //! beneath it is measured by [`own_cost`].
 
 pub mod cassandra;
@@ -13,6 +13,7 @@ pub mod documents;
 mod failing_engine;
 pub mod faulty_files;
 mod held_engine;
+pub mod isolation;
 pub mod kv_script;
 mod later_engine;
 pub mod line_client;
