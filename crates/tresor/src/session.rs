@@ -291,7 +291,7 @@ impl Session {
                 None => Box::pin(self.execute_gathered(command, reply)).await,
             }
         } else if command.row.has(Flag::AllGates) {
-            self.execute_alone(command, reply).await
+            Box::pin(self.execute_alone(command, reply)).await
         } else {
             dispatch(command.row.id, self, command.args, reply).await
         };

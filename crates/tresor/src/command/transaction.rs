@@ -1,4 +1,6 @@
 //! Transactions of a connection: MULTI and EXEC as Redis has them, and TRESOR.BEGIN with locks.
+//!
+//! What may be long here is boxed: each command's future is part of every session's.
 
 use smallvec::SmallVec;
 
@@ -16,7 +18,7 @@ pub(super) async fn multi(session: &mut Session, _: Args<'_>, reply: &mut ReplyW
 }
 
 pub(super) async fn exec(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
-    session.execute_queue(reply).await
+    Box::pin(session.execute_queue(reply)).await
 }
 
 pub(super) async fn discard(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
@@ -27,7 +29,7 @@ pub(super) async fn discard(session: &mut Session, _: Args<'_>, reply: &mut Repl
 
 pub(super) async fn watch(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let keys = args[1..].iter().map(|key| session.key(key)).collect::<Result<SmallVec<[_; 8]>>>()?;
-    session.watch(&keys).await?;
+    Box::pin(session.watch(&keys)).await?;
     reply.ok();
     Ok(())
 }
@@ -44,7 +46,7 @@ pub(super) async fn begin(session: &mut Session, _: Args<'_>, reply: &mut ReplyW
             "a transaction is open on this connection: TRESOR.COMMIT or TRESOR.ABORT first",
         ));
     }
-    let id = session.begin().await?;
+    let id = Box::pin(session.begin()).await?;
     session.bind(Some(id));
     reply.integer(id as i64);
     Ok(())
@@ -56,7 +58,7 @@ fn bound(session: &Session) -> Result<u64> {
 
 pub(super) async fn commit(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let id = bound(session)?;
-    let result = session.commit(id).await;
+    let result = Box::pin(session.commit(id)).await;
     // What could not be written is open as before; what is gone is not to be ended twice.
     if result.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::UnknownTransaction) {
         session.bind(None);
@@ -68,7 +70,7 @@ pub(super) async fn commit(session: &mut Session, _: Args<'_>, reply: &mut Reply
 
 pub(super) async fn rollback(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let id = bound(session)?;
-    let undone = session.undo(id).await?;
+    let undone = Box::pin(session.undo(id)).await?;
     reply.array(2 * undone.len());
     for before in &undone {
         reply.bulk(&before.key);
