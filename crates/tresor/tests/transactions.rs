@@ -1,5 +1,7 @@
 //! Transactions with locks through the library: what others see, who waits for whom, and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
 use std::{
     sync::{Arc, Barrier},
     thread,
