@@ -7,6 +7,7 @@
 
 use std::{
     future::poll_fn,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Poll, Waker},
 };
 
@@ -154,12 +155,12 @@ impl Locks {
         self.table().end(owner, party);
     }
 
-    /// Ends the waits whose time is over.
-    pub(crate) fn time_out(&self, now_ns: u64) -> usize {
+    /// Ends the waits whose time is over; they are counted before anybody hears of it.
+    pub(crate) fn time_out(&self, now_ns: u64, timed_out: &AtomicU64) {
         let mut table = self.table();
         let overdue = table.overdue(now_ns);
         overdue.iter().for_each(|id| table.end_wait(*id, WaitState::TimedOut));
-        overdue.len()
+        timed_out.fetch_add(overdue.len() as u64, Ordering::Relaxed);
     }
 
     /// Whether anybody has a lock on this key in some database.

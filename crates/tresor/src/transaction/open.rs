@@ -373,8 +373,7 @@ impl Transactions {
     /// Ends what has taken too long, and lowers the mark when it is not needed; whether to look again.
     pub(super) fn look(&self) -> bool {
         let now_ns = self.clock.monotonic_ns();
-        let late = self.locks.time_out(now_ns);
-        self.counters.lock_timeouts.fetch_add(late as u64, Ordering::Relaxed);
+        self.locks.time_out(now_ns, &self.counters.lock_timeouts);
         if now_ns >= self.next_idle_look_ns.load(Ordering::Relaxed) {
             self.end_idle(now_ns);
         }
