@@ -5,6 +5,7 @@
 //! the small methods below (`read`, `write`, `update`, `key`) and nothing else of the database, so
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
+mod access;
 mod isolated;
 mod merged;
 mod multi;
@@ -22,10 +23,7 @@ use crate::{
     client::{Client, Paused},
     command::{Args, Command, CommandId, Flag, Row, dispatch, lookup_after},
     database::Core,
-    engine::{
-        Applied, Batch, Change, Count, Edit, Engine, EntryRef, Isolation, KeyRef, MAX_KEY_BYTES, Outcome,
-        Page, Scan, Sequence, memory::out_of_memory,
-    },
+    engine::{Engine, KeyRef, MAX_KEY_BYTES, Sequence, memory::out_of_memory},
     error::{Error, ErrorKind, Result},
     reply::{Mark, ReplyWriter},
     transaction::Transaction,
@@ -481,107 +479,6 @@ impl Session {
     #[inline]
     pub(crate) fn value_limit(&self) -> ValueLimit {
         ValueLimit(self.core.config.max_value_bytes)
-    }
-
-    /// Reads one key and counts the hit or miss. `visit` runs under the engine's lock: it is short and
-    /// only copies. Between [`enter`](Self::enter) and [`leave`](Self::leave), as all below.
-    ///
-    /// # Errors
-    /// A key that is too long, and whatever the engine fails with.
-    #[inline]
-    pub async fn read(
-        &mut self,
-        key: &[u8],
-        mut visit: impl FnMut(Option<EntryRef<'_>>) + Send,
-    ) -> Result<()> {
-        let key = self.key(key)?;
-        let mut hit = false;
-        let mut visit = |_: usize, entry: Option<EntryRef<'_>>| {
-            hit = entry.is_some();
-            visit(entry);
-        };
-        let seen = match self.direct {
-            true => self.core.engine.read(&[key], Isolation::Each, self.now_ms, &mut visit).await?,
-            false => Box::pin(self.read_isolated(&[key], Isolation::Each, &mut visit)).await?,
-        };
-        self.count_hits(u64::from(hit), u64::from(!hit));
-        self.saw(seen.sequence);
-        Ok(())
-    }
-
-    /// Reads several keys as of one moment, in the order of `keys`.
-    pub async fn read_together(
-        &mut self,
-        keys: &[KeyRef<'_>],
-        mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
-    ) -> Result<()> {
-        let mut hits = 0;
-        let mut visit = |index: usize, entry: Option<EntryRef<'_>>| {
-            hits += u64::from(entry.is_some());
-            visit(index, entry);
-        };
-        let seen = match self.direct {
-            true => self.core.engine.read(keys, Isolation::Together, self.now_ms, &mut visit).await?,
-            false => Box::pin(self.read_isolated(keys, Isolation::Together, &mut visit)).await?,
-        };
-        self.count_hits(hits, keys.len() as u64 - hits);
-        self.saw(seen.sequence);
-        Ok(())
-    }
-
-    /// Applies changes whole or not at all; check sizes with [`key`](Self::key) and
-    /// [`value_bytes`](Self::value_bytes) first. A failed guard is no error but in the outcome.
-    #[inline]
-    pub async fn write(&mut self, changes: &[Change<'_>]) -> Result<Outcome> {
-        self.write_batch(Batch::of(changes)).await
-    }
-
-    /// The same for changes of whose effects nothing is wanted: whether they were applied.
-    #[inline]
-    pub async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
-        let outcome = self.write_batch(Batch::blind(changes)).await?;
-        Ok(matches!(outcome.applied, Applied::Whole(_)))
-    }
-
-    #[inline]
-    async fn write_batch(&mut self, batch: Batch<'_>) -> Result<Outcome> {
-        let outcome = match self.direct {
-            true => self.core.engine.write(batch, self.now_ms).await?,
-            false => Box::pin(self.write_isolated(batch)).await?,
-        };
-        self.saw(outcome.sequence);
-        Ok(outcome)
-    }
-
-    /// Reads, edits and writes one key as one step; an error of `edit` leaves the entry as it is.
-    pub async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
-        let outcome = match self.direct {
-            true => self.core.engine.update(key, self.now_ms, edit).await?,
-            false => Box::pin(self.update_isolated(key, edit)).await?,
-        };
-        self.saw(outcome.sequence);
-        Ok(outcome)
-    }
-
-    /// Reads one page of a scan. Leave the gate between two pages, so that others get in.
-    pub async fn scan(&mut self, scan: &Scan<'_>) -> Result<Page> {
-        let page = match self.direct {
-            true => self.core.engine.scan(scan, self.now_ms).await?,
-            false => Box::pin(self.scan_isolated(scan)).await?,
-        };
-        self.saw(page.sequence);
-        Ok(page)
-    }
-
-    /// Counts the keys of a database.
-    pub(crate) async fn count(&mut self, database: u8) -> Result<Count> {
-        let core = self.core.clone();
-        let count = match self.direct {
-            true => core.engine.count(database).await?,
-            false => Box::pin(self.count_isolated(database)).await?,
-        };
-        self.saw(count.sequence);
-        Ok(count)
     }
 }
 

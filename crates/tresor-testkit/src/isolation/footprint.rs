@@ -90,6 +90,7 @@ impl Footprint {
     }
 
     fn read_list(&mut self, (key, name): (Key, &str), elements: &[u64], own: &[u64]) {
+        self.note_twice(name, elements.to_vec());
         let Some(outside) = elements.strip_suffix(own) else {
             let story = format!("{name} was read as {elements:?}, which does not end with its own {own:?}");
             return self.contradictions.push((Phenomenon::Internal, story));
@@ -123,18 +124,23 @@ impl Footprint {
     }
 
     fn read_set(&mut self, (key, name): (Key, &str), members: &[u64], own: &[u64]) {
-        let mut outside = members.to_vec();
-        outside.sort_unstable();
-        if let Some(twice) = outside.windows(2).find(|pair| pair[0] == pair[1]) {
-            let story = format!("{name} was read with {} twice", twice[0]);
-            self.contradictions.push((Phenomenon::Duplicate, story));
-        }
+        let mut outside = self.note_twice(name, members.to_vec());
         if let Some(missing) = own.iter().find(|member| outside.binary_search(member).is_err()) {
             let story = format!("{name} was read without {missing}, which it had inserted itself");
             self.contradictions.push((Phenomenon::Internal, story));
         }
         outside.retain(|member| !own.contains(member));
         self.sets_read.push((key, outside));
+    }
+
+    /// Looks for what was read twice, among its own writes too; gives what was read in ascending order.
+    fn note_twice(&mut self, name: &str, mut read: Vec<u64>) -> Vec<u64> {
+        read.sort_unstable();
+        if let Some(twice) = read.windows(2).find(|pair| pair[0] == pair[1]) {
+            let story = format!("{name} was read with {} twice", twice[0]);
+            self.contradictions.push((Phenomenon::Duplicate, story));
+        }
+        read
     }
 }
 

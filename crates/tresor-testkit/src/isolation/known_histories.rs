@@ -171,6 +171,7 @@ fn what_nobody_wrote_is_told_of() {
 fn what_is_there_twice_is_told_of() {
     is(Duplicate, &[beside(&[append("x", 1)]), beside(&[list("x", &[1, 1])])]);
     is(Duplicate, &[beside(&[insert("s", 1)]), beside(&[all("s", &[1, 1])])]);
+    is_just(Duplicate, &[beside(&[append("x", 1), list("x", &[1, 1])])]);
 }
 
 #[test]

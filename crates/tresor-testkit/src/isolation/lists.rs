@@ -53,12 +53,6 @@ fn wrong_orders(observed: &Observed<'_>, key: Key, list: &List<'_>, longest: &[u
             let story = format!("T{reader} read {name} as {elements:?}, where others read it as {longest:?}");
             anomalies.push(observed.anomaly(Phenomenon::IncompatibleOrder, vec![*reader], story));
         }
-        let mut sorted = elements.to_vec();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            let story = format!("T{reader} read {} twice in {name}", twice[0]);
-            anomalies.push(observed.anomaly(Phenomenon::Duplicate, vec![*reader], story));
-        }
     }
     anomalies
 }

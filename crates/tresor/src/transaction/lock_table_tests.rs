@@ -6,7 +6,8 @@ use tresor_testkit::random::{Random, seed};
 
 use super::{
     deadlock,
-    lock_table::{Asked, Asker, LockTable, Mode, Owner, Target, WaitId, WaitState},
+    lock_table::{Asked, Asker, LockTable, Owner, WaitId, WaitState},
+    target::{Mode, Target},
 };
 
 const OWNERS: u64 = 6;

@@ -15,7 +15,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     deadlock,
-    lock_table::{Asked, Asker, LockTable, Mode, Owner, Party, Target, WaitId, WaitState},
+    lock_table::{Asked, Asker, LockTable, Owner, Party, WaitId, WaitState},
+    target::{Mode, Target},
 };
 use crate::error::{Error, ErrorKind, Result};
 

@@ -9,10 +9,11 @@ mod locks;
 mod open;
 mod overlay;
 mod planted;
+mod target;
 mod watch;
 
 pub use gate::{AllGates, Gates};
-pub(crate) use lock_table::{Asker, Mode, Owner, Party, Target};
+pub(crate) use lock_table::{Asker, Owner, Party};
 pub(crate) use locks::Answer;
 pub(crate) use open::{Discipline, State, Transaction, Transactions};
 pub use open::{OpenTransaction, TransactionFigures, TransactionId, WrittenValue};
@@ -22,3 +23,4 @@ pub use planted::Fault;
 #[cfg(feature = "planted-faults")]
 pub use planted::plant;
 pub(crate) use planted::planted;
+pub(crate) use target::{Mode, Target};
