@@ -28,6 +28,7 @@ use super::{
     shards,
     shared::HttpShared,
     transactions,
+    underway::Underway,
 };
 
 /// Serves one accepted connection on a worker's current-thread runtime, until the client goes, a limit
@@ -59,11 +60,12 @@ pub(crate) async fn serve(
         shared: shared.clone(),
         progress,
     });
-    let answering = connection.clone();
-    let service = service_fn(move |request| answering.clone().answer(request));
+    let underway = Underway::default();
+    let (answering, begun) = (connection.clone(), underway.clone());
+    let service = service_fn(move |request| begun.begin(answering.clone().answer(request)));
     let mut served = Box::pin(builder(&shared).serve_connection(socket, service));
     let mut shutdown = pin!(shutdown);
-    let mut is_stopping = false;
+    let (mut is_stopping, mut is_cut) = (false, false);
     loop {
         tokio::select! {
             biased;
@@ -80,15 +82,19 @@ pub(crate) async fn serve(
             }
             limit = watch.outstayed(&shared.limits) => {
                 tracing::debug!(limit, "HTTP connection closed");
-                return Ok(());
+                is_cut = true;
+                break;
             }
         }
     }
     drop(served);
+    underway.finish().await;
     if let Some(error) = connection.poison.take() {
         return Err(error);
     }
-    linger::end(&leftover).await;
+    if !is_cut {
+        linger::end(&leftover).await;
+    }
     Ok(())
 }
 
@@ -110,7 +116,7 @@ struct Connection {
     database: Database,
     worker: usize,
     shared: Arc<HttpShared>,
-    /// Taken out while a request uses it; lost, and made anew, if that is broken off.
+    /// Taken out while a request uses it.
     session: RefCell<Option<Session>>,
     /// The last Host that was found to be ours.
     admitted: RefCell<Option<HeaderValue>>,

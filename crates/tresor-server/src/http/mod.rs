@@ -32,6 +32,7 @@ mod shared;
 mod transaction_table;
 mod transactions;
 mod ttl;
+mod underway;
 
 /// What a client hears that comes when there are too many: an answer without anything being read.
 pub(crate) const TOO_MANY_CLIENTS: &[u8] =

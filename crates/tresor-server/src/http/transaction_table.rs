@@ -127,7 +127,8 @@ impl Drop for Turn {
         let session = &mut *self.session;
         session.leave();
         if self.is_committing {
-            // What it had written is on its way, and with the request went the knowledge whether it arrived.
+            // Only the end of the server breaks a commit off. What it had written is on its way, and with the
+            // request went the knowledge whether it arrived.
             let _ = session.abort(self.number);
         }
         // A request that was broken off did not say that it is done with it.

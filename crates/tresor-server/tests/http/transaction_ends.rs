@@ -1,9 +1,10 @@
 //! How transactions end that nobody ends: by idleness, with the server; and how they do not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tresor::config::TransactionLimits;
-use tresor_testkit::deadline::wait_until;
+use tresor_testkit::{HeldEngine, ModelEngine, Moment, deadline::wait_until};
 
 use crate::{
     client::request,
@@ -56,6 +57,26 @@ fn a_client_that_goes_does_not_end_its_transaction() {
     assert_eq!(transaction.get("k").body, b"v");
     assert_eq!(transaction.get("other").status, 404);
     assert_eq!(transaction.commit(), 200);
+    assert_eq!(server.client().request("GET", "/keys/k", &[], b"").body, b"v");
+}
+
+#[test]
+fn a_commit_runs_to_its_end_without_its_client() {
+    let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
+    let server = Setup { engine: engine.clone(), ..Setup::default() }.start();
+    let mut transaction = Transaction::begin(&server);
+    assert_eq!(transaction.put("k", "v"), 201);
+    let held = engine.hold_next(Moment::Before);
+    assert!(transaction.client.send(&request("POST", &transaction.path("/commit"), &[JSON], b"")));
+    wait_until("the commit to be under way", || engine.is_holding());
+    let cut = SockRef::from(transaction.client.stream()).set_linger(Some(Duration::ZERO));
+    cut.unwrap();
+    transaction.client = server.client();
+    // Nothing shows from outside that the server has seen the reset, so it gets time for a few requests.
+    (0..20).for_each(|_| server.assert_serves());
+    assert!(is_listed(&server, &transaction), "its locks are held until it has arrived");
+    held.let_go();
+    wait_until("the commit to end", || !is_listed(&server, &transaction));
     assert_eq!(server.client().request("GET", "/keys/k", &[], b"").body, b"v");
 }
 
