@@ -25,6 +25,7 @@ mod sweep;
 mod table;
 mod write;
 mod write_each;
+mod write_many;
 
 use std::{
     path::Path,

@@ -66,6 +66,16 @@ pub(super) struct Address<'a> {
     pub(super) name: Name<'a>,
 }
 
+impl Address<'_> {
+    /// Whether it is the way to the same entry.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.physical == other.physical
+            && self.name.spot == other.name.spot
+            && self.name.key == other.name.key
+            && self.name.member == other.name.member
+    }
+}
+
 impl Store {
     pub(super) fn new(options: &MemoryOptions, hasher: Hasher, store_id: u64) -> Self {
         Self {

@@ -1,27 +1,25 @@
 //! Writes: guards, steps, numbers, and only then the change itself.
 //!
-//! The order is what durability rests on: under the locks of all shards concerned a batch is planned
-//! against the entries as they are, appended to the log, and applied. If the log has no room the
-//! locks are left with nothing changed, and everything runs again when there is.
+//! The order is what durability rests on: under its shard's lock a change is planned against the entry as
+//! it is, appended to the log, and applied; batches of several (`write_many`) do the same under all locks.
+//! If the log has no room the locks are left with nothing changed, and everything runs again when there is.
 
-use std::collections::HashMap;
-
-use parking_lot::MutexGuard;
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
 use super::{
-    keyspace::{Keyspace, SHARDS},
+    keyspace::Keyspace,
     shard::Shard,
-    store::{Address, Mapping, Store},
-    table::{Place, Table},
+    store::{Address, Store},
+    table::Place,
+    write_many::try_write_many,
 };
 use crate::{
     engine::{
-        Applied, Change, DATABASES, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, Version,
+        Applied, Change, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, Version,
         step::{Step, holds, retry},
     },
     error::{Error, Result},
-    oplog::{Logged, Refused},
+    oplog::Refused,
 };
 
 /// Applies a batch; later only when the log has no room at hand.
@@ -71,7 +69,11 @@ pub(super) fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> R
 
 /// What is at a place: the entry if it is not expired, and the number that its reader observes.
 #[inline]
-fn current<'s>(shard: &'s Shard, place: Option<Place>, now_ms: u64) -> (Option<EntryRef<'s>>, Sequence) {
+pub(super) fn current<'s>(
+    shard: &'s Shard,
+    place: Option<Place>,
+    now_ms: u64,
+) -> (Option<EntryRef<'s>>, Sequence) {
     match place.and_then(|place| shard.entry(place)) {
         Some(entry) if entry.is_expired(now_ms) => (None, entry.version()),
         Some(entry) => (Some(entry.read()), entry.version()),
@@ -165,246 +167,6 @@ fn whole(sequence: Sequence, effect: Effect) -> Outcome {
     Outcome { sequence, applied: Applied::Whole(smallvec![effect]) }
 }
 
-fn refused(index: usize, version: Option<Version>, observed: Sequence) -> Outcome {
+pub(super) fn refused(index: usize, version: Option<Version>, observed: Sequence) -> Outcome {
     Outcome { sequence: observed, applied: Applied::Refused { index, version } }
-}
-
-/// What one change of a batch comes to.
-enum Planned<'a> {
-    /// Nothing to do; the entry, if it is there, is as this earlier change of the batch left it.
-    Nothing(Option<usize>),
-    /// A step for the entry at an address.
-    One(Address<'a>, Step<'a>),
-    /// Everything in a physical keyspace goes.
-    Clear(u8),
-    /// The table from logical to physical changes.
-    Mapping(Mapping),
-}
-
-type Guards<'s> = Vec<((u8, usize), MutexGuard<'s, Shard>)>;
-
-fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
-    let growing = changes.iter().filter(|change| matches!(change, Change::Put { .. } | Change::Patch { .. }));
-    let deleting = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
-    let (growing, deleting) = (growing.count(), deleting.count());
-    if growing > 0
-        && let Err(refused) = store.make_room(now_ms)
-        // A batch that moves entries frees what it needs.
-        && growing > deleting
-    {
-        return Err(refused);
-    }
-    store.check_open().map_err(Refused::Failed)?;
-    let mut guards = lock_all(store, changes);
-    let mut observed = 0;
-    for (index, change) in changes.iter().enumerate() {
-        let Some(key) = change.key() else { continue };
-        let address = store.address(key);
-        let shard = &guards[position(&guards, &address)].1;
-        let (entry, seen) = current(shard, shard.find(&address.name), now_ms);
-        observed = observed.max(seen);
-        if !holds(change.guard(), entry.as_ref()) {
-            return Ok(refused(index, entry.map(|entry| entry.version), seen));
-        }
-    }
-    let (planned, effects) = Plan::new(store, &guards, now_ms).all(changes).map_err(Refused::Failed)?;
-    let logged: Vec<Logged<'_>> = planned.iter().filter_map(logged).collect();
-    if logged.is_empty() {
-        return Ok(Outcome { sequence: observed, applied: Applied::Whole(effects) });
-    }
-    let last = store.number_all(now_ms, &logged)?;
-    let first = last + 1 - logged.len() as u64;
-    drop(logged);
-    Ok(apply_all(store, &mut guards, &planned, effects, first))
-}
-
-/// Locks every shard that a batch concerns, in ascending order.
-fn lock_all<'s>(store: &'s Store, changes: &[Change<'_>]) -> Guards<'s> {
-    loop {
-        let mapping = store.mapping();
-        let mut places: Vec<(u8, usize)> = Vec::with_capacity(changes.len());
-        for change in changes {
-            match change {
-                Change::Clear { database } => {
-                    let physical = mapping[usize::from(*database)];
-                    places.extend((0..SHARDS).map(|shard| (physical, shard)));
-                }
-                Change::Swap { first, second } => {
-                    for database in [first, second] {
-                        let physical = mapping[usize::from(*database)];
-                        places.extend((0..SHARDS).map(|shard| (physical, shard)));
-                    }
-                }
-                _ => {
-                    let address = change.key().map(|key| store.address(key));
-                    places.extend(address.map(|address| (address.physical, address.shard)));
-                }
-            }
-        }
-        places.sort_unstable();
-        places.dedup();
-        let guards: Guards<'s> =
-            places.into_iter().map(|place| (place, store.keyspace(place.0).lock(place.1))).collect();
-        if store.mapping() == mapping {
-            return guards;
-        }
-    }
-}
-
-fn position(guards: &Guards<'_>, address: &Address<'_>) -> usize {
-    guards
-        .binary_search_by_key(&(address.physical, address.shard), |(place, _)| *place)
-        .expect("the shard of every key of the batch is locked")
-}
-
-/// Finds out what each change of a batch does, a later one seeing what an earlier one did.
-struct Plan<'p, 's, 'a> {
-    store: &'p Store,
-    guards: &'p Guards<'s>,
-    now_ms: u64,
-    planned: Vec<Planned<'a>>,
-    /// Logical to physical, after the swaps so far.
-    mapping: Mapping,
-    /// The latest step of each entry so far, by its physical address.
-    latest: HashMap<KeyRef<'a>, usize>,
-    /// Where each physical keyspace was last cleared.
-    cleared: [Option<usize>; DATABASES as usize],
-}
-
-impl<'p, 's, 'a> Plan<'p, 's, 'a> {
-    fn new(store: &'p Store, guards: &'p Guards<'s>, now_ms: u64) -> Self {
-        Self {
-            store,
-            guards,
-            now_ms,
-            planned: Vec::new(),
-            mapping: store.mapping(),
-            latest: HashMap::new(),
-            cleared: [None; DATABASES as usize],
-        }
-    }
-
-    fn all(mut self, changes: &[Change<'a>]) -> Result<(Vec<Planned<'a>>, SmallVec<[Effect; 1]>)> {
-        let mut effects = SmallVec::with_capacity(changes.len());
-        self.planned.reserve(changes.len());
-        for change in changes {
-            let effect = match change.key() {
-                Some(key) => self.entry(change, key)?,
-                None => self.database(change),
-            };
-            effects.push(effect);
-        }
-        Ok((self.planned, effects))
-    }
-
-    fn database(&mut self, change: &Change<'_>) -> Effect {
-        match *change {
-            Change::Clear { database } => {
-                let physical = self.mapping[usize::from(database)];
-                self.cleared[usize::from(physical)] = Some(self.planned.len());
-                self.planned.push(Planned::Clear(physical));
-            }
-            Change::Swap { first, second } => {
-                self.mapping.swap(usize::from(first), usize::from(second));
-                self.planned.push(Planned::Mapping(self.mapping));
-            }
-            _ => self.planned.push(Planned::Nothing(None)),
-        }
-        Effect { existed: false, version: 0 }
-    }
-
-    fn entry(&mut self, change: &Change<'a>, key: KeyRef<'a>) -> Result<Effect> {
-        let physical = self.mapping[usize::from(key.database)];
-        let address = Address { physical, ..self.store.address(key) };
-        let key = KeyRef { database: physical, ..key };
-        let cleared = self.cleared[usize::from(physical)];
-        let earlier = self.latest.get(&key).copied().filter(|at| cleared.is_none_or(|cleared| *at > cleared));
-        let shard = &self.guards[position(self.guards, &address)].1;
-        let stored = match cleared {
-            Some(_) => None,
-            None => current(shard, shard.find(&address.name), self.now_ms).0,
-        };
-        // A step on top of a step is planned against the whole entry that the first one leads to.
-        let result = earlier.and_then(|at| match &self.planned[at] {
-            Planned::One(_, step) => step.result(stored.as_ref()),
-            _ => None,
-        });
-        let entry = match earlier {
-            Some(_) => result.as_ref().and_then(|step| step.entry(self.now_ms)),
-            None => stored,
-        };
-        let effect = Effect { existed: entry.is_some(), version: entry.map_or(0, |entry| entry.version) };
-        let Some(step) = Step::of_change(change, entry.as_ref())? else {
-            self.planned.push(Planned::Nothing(earlier.filter(|_| effect.existed)));
-            return Ok(effect);
-        };
-        // On top of an earlier step of this batch a patch or expiry becomes a whole put, so that each
-        // record says all that is needed to apply it.
-        let step = match earlier {
-            Some(_) => step.result(entry.as_ref()).unwrap_or(step),
-            None => step,
-        };
-        self.latest.insert(key, self.planned.len());
-        self.planned.push(Planned::One(address, step));
-        Ok(effect)
-    }
-}
-
-fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
-    match planned {
-        Planned::Nothing(_) => None,
-        Planned::One(address, step) => {
-            let name = &address.name;
-            Some(step.logged(KeyRef { database: address.physical, key: name.key, member: name.member }))
-        }
-        Planned::Clear(physical) => Some(Logged::Clear { database: *physical }),
-        Planned::Mapping(mapping) => Some(Logged::Mapping(*mapping)),
-    }
-}
-
-fn apply_all(
-    store: &Store,
-    guards: &mut Guards<'_>,
-    planned: &[Planned<'_>],
-    mut effects: SmallVec<[Effect; 1]>,
-    first: Sequence,
-) -> Outcome {
-    // Numbers that shards have set aside are lower than these: they must not be used after them.
-    for (_, shard) in guards.iter_mut() {
-        shard.numbers = (0, 0);
-    }
-    let mut number = first;
-    for (at, planned) in planned.iter().enumerate() {
-        match planned {
-            Planned::Nothing(earlier) => {
-                if let Some(earlier) = earlier {
-                    effects[at].version = effects[*earlier].version;
-                }
-                continue;
-            }
-            Planned::One(address, step) => {
-                let at = position(guards, address);
-                let shard = &mut *guards[at].1;
-                let place = shard.find(&address.name);
-                store.apply(store.keyspace(address.physical), shard, (address, place), step, number);
-            }
-            Planned::Clear(physical) => clear(store, guards, *physical, number),
-            Planned::Mapping(mapping) => store.set_mapping(*mapping),
-        }
-        effects[at].version = number;
-        number += 1;
-    }
-    Outcome { sequence: number - 1, applied: Applied::Whole(effects) }
-}
-
-fn clear(store: &Store, guards: &mut Guards<'_>, physical: u8, number: Version) {
-    let keyspace = store.keyspace(physical);
-    let mut tables: Vec<Table> = Vec::new();
-    for ((_, shard_number), shard) in guards.iter_mut().filter(|((keyspace, _), _)| *keyspace == physical) {
-        let before = shard.bytes();
-        tables.push(keyspace.clear(*shard_number, shard, number));
-        store.limit.count(before, shard.bytes());
-    }
-    keyspace.index.clear();
-    store.garbage.lock().extend(tables.into_iter().filter(|table| table.len() > 0));
 }

@@ -1,0 +1,335 @@
+//! Batches of several changes: all shards concerned are locked, everything is planned, numbered and logged,
+//! and only then applied.
+//!
+//! A later change of a batch sees what an earlier one did, guards look at the state before all of them. Each
+//! key is hashed once, and what a batch of a few changes needs lives on the stack: MULTI and MSET come
+//! through here.
+
+use hashbrown::HashTable;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+use super::{
+    keyspace::SHARDS,
+    shard::Shard,
+    store::{Address, Mapping, Store},
+    table::Table,
+    write::{current, refused},
+};
+use crate::{
+    engine::{
+        Applied, Change, DATABASES, Effect, Guard, KeyRef, Outcome, Sequence, Version,
+        step::{Step, holds},
+    },
+    error::Result,
+    oplog::{Logged, Refused},
+};
+
+/// Changes of a batch that need no memory of their own.
+const FEW: usize = 16;
+
+/// What one change of a batch comes to.
+enum Planned<'a> {
+    /// Nothing to do; the entry, if it is there, is as this earlier change of the batch left it.
+    Nothing(Option<usize>),
+    /// A step for the entry at an address.
+    One(Address<'a>, Step<'a>),
+    /// Everything in a physical keyspace goes.
+    Clear(u8),
+    /// The table from logical to physical changes.
+    Mapping(Mapping),
+}
+
+/// A shard: the physical keyspace, and its number there.
+type ShardPlace = (u8, usize);
+
+type Guards<'s> = SmallVec<[(ShardPlace, MutexGuard<'s, Shard>); FEW]>;
+
+/// Where each change's entry is, as it was when the shards were locked; none for whole databases.
+type Addresses<'a> = SmallVec<[Option<Address<'a>>; FEW]>;
+
+pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
+    let growing = changes.iter().filter(|change| matches!(change, Change::Put { .. } | Change::Patch { .. }));
+    let deleting = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
+    let (growing, deleting) = (growing.count(), deleting.count());
+    if growing > 0
+        && let Err(refused) = store.make_room(now_ms)
+        // A batch that moves entries frees what it needs.
+        && growing > deleting
+    {
+        return Err(refused);
+    }
+    store.check_open().map_err(Refused::Failed)?;
+    let (mut guards, addresses) = lock_all(store, changes);
+    fetch(&guards, &addresses);
+    if changes.iter().any(|change| change.guard() != Guard::None)
+        && let Some(refused) = refusal(&guards, changes, &addresses, now_ms)
+    {
+        return Ok(refused);
+    }
+    let mut plan = Plan::new(store.mapping(), &guards, now_ms, changes.len());
+    let effects = plan.all(changes, &addresses).map_err(Refused::Failed)?;
+    let Plan { planned, observed, .. } = plan;
+    let logged: SmallVec<[Logged<'_>; FEW]> = planned.iter().filter_map(logged).collect();
+    if logged.is_empty() {
+        return Ok(Outcome { sequence: observed, applied: Applied::Whole(effects) });
+    }
+    let last = store.number_all(now_ms, &logged)?;
+    let first = last + 1 - logged.len() as u64;
+    drop(logged);
+    Ok(apply_all(store, &mut guards, &planned, effects, first))
+}
+
+/// Locks every shard that a batch concerns, in ascending order.
+fn lock_all<'s, 'a>(store: &'s Store, changes: &[Change<'a>]) -> (Guards<'s>, Addresses<'a>) {
+    loop {
+        let mapping = store.mapping();
+        let addresses: Addresses<'a> =
+            changes.iter().map(|change| change.key().map(|key| store.address(key))).collect();
+        let mut places: SmallVec<[ShardPlace; FEW]> = SmallVec::new();
+        let mut push_all = |database: u8| {
+            let physical = mapping[usize::from(database)];
+            places.extend((0..SHARDS).map(|shard| (physical, shard)));
+        };
+        for change in changes {
+            match *change {
+                Change::Clear { database } => push_all(database),
+                Change::Swap { first, second } => [first, second].into_iter().for_each(&mut push_all),
+                _ => {}
+            }
+        }
+        places.extend(addresses.iter().flatten().map(|address| (address.physical, address.shard)));
+        places.sort_unstable();
+        places.dedup();
+        let guards: Guards<'s> =
+            places.into_iter().map(|place| (place, store.keyspace(place.0).lock(place.1))).collect();
+        if store.mapping() == mapping {
+            return (guards, addresses);
+        }
+    }
+}
+
+/// Has what the searches will touch fetched, so that the cache misses are had at once.
+fn fetch(guards: &Guards<'_>, addresses: &Addresses<'_>) {
+    if addresses.len() > FEW {
+        return;
+    }
+    let tables = || {
+        addresses.iter().flatten().map(|address| (guards[position(guards, address)].1.table(), address.name))
+    };
+    tables().for_each(|(table, name)| table.prefetch_group(name.spot));
+    tables().for_each(|(table, name)| table.prefetch_entry(name.spot));
+}
+
+fn position(guards: &Guards<'_>, address: &Address<'_>) -> usize {
+    guards
+        .binary_search_by_key(&(address.physical, address.shard), |(place, _)| *place)
+        .expect("the shard of every key of the batch is locked")
+}
+
+/// The first guard that does not hold.
+fn refusal(
+    guards: &Guards<'_>,
+    changes: &[Change<'_>],
+    addresses: &Addresses<'_>,
+    now_ms: u64,
+) -> Option<Outcome> {
+    for (index, (change, address)) in changes.iter().zip(addresses).enumerate() {
+        let Some(address) = address else { continue };
+        let shard = &guards[position(guards, address)].1;
+        let (entry, seen) = current(shard, shard.find(&address.name), now_ms);
+        if !holds(change.guard(), entry.as_ref()) {
+            return Some(refused(index, entry.map(|entry| entry.version), seen));
+        }
+    }
+    None
+}
+
+/// Finds out what each change of a batch does, a later one seeing what an earlier one did.
+struct Plan<'p, 's, 'a> {
+    guards: &'p Guards<'s>,
+    now_ms: u64,
+    planned: SmallVec<[Planned<'a>; FEW]>,
+    /// The highest number that was seen.
+    observed: Sequence,
+    /// Logical to physical, after the swaps so far.
+    mapping: Mapping,
+    /// The latest step of each entry so far.
+    latest: HashTable<usize>,
+    /// Where each physical keyspace was last cleared.
+    cleared: [Option<usize>; DATABASES as usize],
+}
+
+impl<'p, 's, 'a> Plan<'p, 's, 'a> {
+    fn new(mapping: Mapping, guards: &'p Guards<'s>, now_ms: u64, changes: usize) -> Self {
+        Self {
+            guards,
+            now_ms,
+            planned: SmallVec::with_capacity(changes),
+            observed: 0,
+            mapping,
+            latest: HashTable::with_capacity(changes),
+            cleared: [None; DATABASES as usize],
+        }
+    }
+
+    fn all(&mut self, changes: &[Change<'a>], addresses: &Addresses<'a>) -> Result<SmallVec<[Effect; 1]>> {
+        let mut effects = SmallVec::with_capacity(changes.len());
+        for (change, address) in changes.iter().zip(addresses) {
+            let effect = match change.key().zip(*address) {
+                Some((key, address)) => {
+                    let physical = self.mapping[usize::from(key.database)];
+                    self.entry(change, Address { physical, ..address })?
+                }
+                None => self.database(change),
+            };
+            effects.push(effect);
+        }
+        Ok(effects)
+    }
+
+    fn database(&mut self, change: &Change<'_>) -> Effect {
+        match *change {
+            Change::Clear { database } => {
+                let physical = self.mapping[usize::from(database)];
+                self.cleared[usize::from(physical)] = Some(self.planned.len());
+                self.planned.push(Planned::Clear(physical));
+            }
+            Change::Swap { first, second } => {
+                self.mapping.swap(usize::from(first), usize::from(second));
+                self.planned.push(Planned::Mapping(self.mapping));
+            }
+            _ => self.planned.push(Planned::Nothing(None)),
+        }
+        Effect { existed: false, version: 0 }
+    }
+
+    fn entry(&mut self, change: &Change<'a>, address: Address<'a>) -> Result<Effect> {
+        let cleared = self.cleared[usize::from(address.physical)];
+        let before = self.latest_step(&address);
+        let earlier = before.filter(|at| cleared.is_none_or(|cleared| *at > cleared));
+        let shard = &self.guards[position(self.guards, &address)].1;
+        let stored = match cleared {
+            Some(_) => None,
+            None => {
+                let (entry, seen) = current(shard, shard.find(&address.name), self.now_ms);
+                self.observed = self.observed.max(seen);
+                entry
+            }
+        };
+        // A step on top of a step is planned against the whole entry that the first one leads to.
+        let result = earlier.and_then(|at| match &self.planned[at] {
+            Planned::One(_, step) => step.result(stored.as_ref()),
+            _ => None,
+        });
+        let entry = match earlier {
+            Some(_) => result.as_ref().and_then(|step| step.entry(self.now_ms)),
+            None => stored,
+        };
+        let effect = Effect { existed: entry.is_some(), version: entry.map_or(0, |entry| entry.version) };
+        let Some(step) = Step::of_change(change, entry.as_ref())? else {
+            self.planned.push(Planned::Nothing(earlier.filter(|_| effect.existed)));
+            return Ok(effect);
+        };
+        // On top of an earlier step of this batch a patch or expiry becomes a whole put, so that each
+        // record says all that is needed to apply it.
+        let step = match earlier {
+            Some(_) => step.result(entry.as_ref()).unwrap_or(step),
+            None => step,
+        };
+        self.note_step(&address, before);
+        self.planned.push(Planned::One(address, step));
+        Ok(effect)
+    }
+
+    fn latest_step(&self, address: &Address<'_>) -> Option<usize> {
+        let is_same = |at: &usize| match &self.planned[*at] {
+            Planned::One(other, _) => other.is_same(address),
+            _ => false,
+        };
+        self.latest.find(hash_of(address), is_same).copied()
+    }
+
+    /// The next step will be the latest for this address, in place of the one `before`.
+    fn note_step(&mut self, address: &Address<'_>, before: Option<usize>) {
+        let hash = hash_of(address);
+        let next = self.planned.len();
+        if let Some(before) = before
+            && let Some(latest) = self.latest.find_mut(hash, |at| *at == before)
+        {
+            *latest = next;
+            return;
+        }
+        let planned = &self.planned;
+        let hash_at = |at: &usize| match &planned[*at] {
+            Planned::One(address, _) => hash_of(address),
+            _ => 0,
+        };
+        self.latest.insert_unique(hash, next, hash_at);
+    }
+}
+
+/// From what the key was hashed to already; the table looks at the upper bits too.
+fn hash_of(address: &Address<'_>) -> u64 {
+    let position = u64::from(address.name.spot.position);
+    position << 32 | position
+}
+
+fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
+    match planned {
+        Planned::Nothing(_) => None,
+        Planned::One(address, step) => {
+            let name = &address.name;
+            Some(step.logged(KeyRef { database: address.physical, key: name.key, member: name.member }))
+        }
+        Planned::Clear(physical) => Some(Logged::Clear { database: *physical }),
+        Planned::Mapping(mapping) => Some(Logged::Mapping(*mapping)),
+    }
+}
+
+fn apply_all(
+    store: &Store,
+    guards: &mut Guards<'_>,
+    planned: &[Planned<'_>],
+    mut effects: SmallVec<[Effect; 1]>,
+    first: Sequence,
+) -> Outcome {
+    // Numbers that shards have set aside are lower than these: they must not be used after them.
+    for (_, shard) in guards.iter_mut() {
+        shard.numbers = (0, 0);
+    }
+    let mut number = first;
+    for (at, planned) in planned.iter().enumerate() {
+        match planned {
+            Planned::Nothing(earlier) => {
+                if let Some(earlier) = earlier {
+                    effects[at].version = effects[*earlier].version;
+                }
+                continue;
+            }
+            Planned::One(address, step) => {
+                let at = position(guards, address);
+                let shard = &mut *guards[at].1;
+                let place = shard.find(&address.name);
+                store.apply(store.keyspace(address.physical), shard, (address, place), step, number);
+            }
+            Planned::Clear(physical) => clear(store, guards, *physical, number),
+            Planned::Mapping(mapping) => store.set_mapping(*mapping),
+        }
+        effects[at].version = number;
+        number += 1;
+    }
+    Outcome { sequence: number - 1, applied: Applied::Whole(effects) }
+}
+
+fn clear(store: &Store, guards: &mut Guards<'_>, physical: u8, number: Version) {
+    let keyspace = store.keyspace(physical);
+    let mut tables: Vec<Table> = Vec::new();
+    for ((_, shard_number), shard) in guards.iter_mut().filter(|((keyspace, _), _)| *keyspace == physical) {
+        let before = shard.bytes();
+        tables.push(keyspace.clear(*shard_number, shard, number));
+        store.limit.count(before, shard.bytes());
+    }
+    keyspace.index.clear();
+    store.garbage.lock().extend(tables.into_iter().filter(|table| table.len() > 0));
+}
