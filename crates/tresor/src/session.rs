@@ -279,7 +279,6 @@ impl Session {
     #[inline]
     pub async fn execute(&mut self, command: Command<'_>, reply: &mut ReplyWriter) {
         let mark = reply.mark();
-        self.begin_command(command.row.id, 1);
         let result = if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
             self.spoil_queue();
             Err(out_of_memory())
@@ -288,10 +287,12 @@ impl Session {
                 Some(queued) => queued,
                 None => Box::pin(self.execute_gathered(command, reply)).await,
             }
-        } else if command.row.has(Flag::AllGates) {
-            Box::pin(self.execute_alone(command, reply)).await
         } else {
-            dispatch(command.row.id, self, command.args, reply).await
+            self.begin_command(command.row.id, 1);
+            match command.row.has(Flag::AllGates) {
+                true => Box::pin(self.execute_alone(command, reply)).await,
+                false => dispatch(command.row.id, self, command.args, reply).await,
+            }
         };
         if let Err(error) = result {
             self.core.metrics.worker(self.worker).failed(command.row.id);

@@ -3,7 +3,7 @@
 //! EXEC runs the queue over an overlay and applies one batch, inside its gate from start to end. With no
 //! transaction open it locks nothing: the batch is guarded by the version of everything that was read, and if
 //! somebody came in between it runs again; after a few times it makes everybody look at locks, and takes
-//! them. Commands whose keys cannot be told beforehand run with all gates taken. Unlike a transaction with
+//! them. A queue of nothing but plain SETs, which read nothing, needs no overlay: it is the batch. Commands whose keys cannot be told beforehand run with all gates taken. Unlike a transaction with
 //! locks, and as in Redis, a command that fails keeps none of the others from being applied.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
@@ -25,6 +25,12 @@ const ATTEMPTS_WITHOUT_LOCKS: usize = 3;
 /// Bytes that remembering a queued command takes, beside its words.
 const COMMAND_BYTES: usize = 64;
 
+/// The most bytes of a queue whose memory is kept for the next one of the same client.
+const KEPT_QUEUE_BYTES: usize = 4096;
+
+/// What plain SETs change, and before that what must hold for them.
+type Puts<'a> = SmallVec<[Change<'a>; 16]>;
+
 /// Commands between MULTI and EXEC.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -44,6 +50,17 @@ pub(super) struct Watched {
     version: Option<Version>,
 }
 
+impl Watched {
+    fn check(&self) -> Change<'_> {
+        Change::Check { key: KeyRef::new(self.database, &self.key), guard: guard_of(self.version) }
+    }
+}
+
+/// What holds of an entry that is as it was seen.
+fn guard_of(version: Option<Version>) -> Guard {
+    version.map_or(Guard::Absent, Guard::Version)
+}
+
 /// What running a queue came to.
 enum Ran {
     Applied,
@@ -60,6 +77,18 @@ impl Queue {
             self.ends.push(self.bytes.len());
         }
         self.commands.push((command.row.id, self.ends.len()));
+    }
+
+    /// Forgets all, and keeps its memory if that is little.
+    fn cleared(mut self) -> Option<Self> {
+        if self.held_bytes() > KEPT_QUEUE_BYTES {
+            return None;
+        }
+        self.bytes.clear();
+        self.ends.clear();
+        self.commands.clear();
+        self.spoiled = false;
+        Some(self)
     }
 
     fn held_bytes(&self) -> usize {
@@ -128,7 +157,8 @@ impl Session {
                 "MULTI inside a transaction with locks: TRESOR.COMMIT or TRESOR.ABORT first",
             ));
         }
-        self.isolated().queue = Some(Queue::default());
+        let isolated = self.isolated();
+        isolated.queue = Some(isolated.spare_queue.take().unwrap_or_default());
         self.gathers = true;
         self.note_queue();
         Ok(())
@@ -210,6 +240,7 @@ impl Session {
     ) -> Result<()> {
         use CommandId as Id;
         let id = command.row.id;
+        self.begin_command(id, 1);
         let Some(bound) = self.bound() else { return dispatch(id, self, command.args, reply).await };
         let outside = matches!(
             id,
@@ -264,12 +295,23 @@ impl Session {
         if queue.spoiled {
             return Err(Error::invalid("EXECABORT Transaction discarded because of previous errors."));
         }
+        let result = self.run_until_applied(&queue, &watched, reply).await;
+        self.isolated().spare_queue = queue.cleared();
+        result
+    }
+
+    async fn run_until_applied(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        reply: &mut ReplyWriter,
+    ) -> Result<()> {
         let (mark, selected) = (reply.mark(), self.selected());
         let mut without_locks = ATTEMPTS_WITHOUT_LOCKS;
         loop {
             let ran = match queue.is_unbounded() {
-                true => self.run_alone(&queue, &watched, reply).await?,
-                false => self.run_together(&queue, &watched, reply).await?,
+                true => self.run_alone(queue, watched, reply).await?,
+                false => self.run_together(queue, watched, reply).await?,
             };
             match ran {
                 Ran::Applied => return Ok(()),
@@ -320,7 +362,10 @@ impl Session {
         reply: &mut ReplyWriter,
     ) -> Result<Ran> {
         if self.direct {
-            return self.run(queue, watched, Discipline::Optimistic, reply).await;
+            return match self.plain_puts(queue, watched) {
+                Some(puts) => self.run_plain_puts(queue, &puts, reply).await,
+                None => self.run(queue, watched, Discipline::Optimistic, reply).await,
+            };
         }
         let keys = queue.keys(self.selected());
         let target = |(database, key)| (Target::Key { database, key }, Mode::Exclusive);
@@ -328,6 +373,39 @@ impl Session {
         let _hold = self.hold(&wanted).await?;
         // Optimistic all the same: the last transaction may end any time, and others then look at no locks.
         self.run(queue, watched, Discipline::Optimistic, reply).await
+    }
+
+    /// The batch that a queue of plain SETs is, behind a check of each watched key; `None` for any other queue.
+    fn plain_puts<'a>(&self, queue: &'a Queue, watched: &'a [Watched]) -> Option<Puts<'a>> {
+        let mut puts: Puts<'a> = watched.iter().map(Watched::check).collect();
+        for (_, words) in queue.iter() {
+            match self.plain_put(&words) {
+                Some((CommandId::Set, put)) => puts.push(put),
+                _ => return None,
+            }
+        }
+        Some(puts)
+    }
+
+    async fn run_plain_puts(
+        &mut self,
+        queue: &Queue,
+        puts: &[Change<'_>],
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        let commands = queue.commands.len();
+        self.begin_command(CommandId::Set, commands as u64);
+        reply.array(commands);
+        if puts.is_empty() {
+            return Ok(Ran::Applied);
+        }
+        let outcome = self.core.engine.write(Batch::blind(puts), self.now_ms).await?;
+        self.saw(outcome.sequence);
+        match outcome.applied {
+            Applied::Whole(_) => (0..commands).for_each(|_| reply.ok()),
+            Applied::Refused { .. } => return Ok(Ran::WatchFailed),
+        }
+        Ok(Ran::Applied)
     }
 
     /// Runs the queue and applies what it has written.
@@ -341,7 +419,7 @@ impl Session {
         let transaction = Arc::new(Transaction::unlisted(discipline));
         (self.scope, self.direct, self.pinned) = (Some(transaction.clone()), false, true);
         reply.array(queue.commands.len());
-        let mut puts = SmallVec::<[Change<'_>; 16]>::new();
+        let mut puts = Puts::new();
         for (row, words) in queue.iter() {
             // Neighbouring plain SETs are one write.
             if let Some((CommandId::Set, put)) = self.plain_put(&words) {
@@ -364,7 +442,7 @@ impl Session {
         ran
     }
 
-    async fn run_puts(&mut self, puts: &mut SmallVec<[Change<'_>; 16]>, reply: &mut ReplyWriter) {
+    async fn run_puts(&mut self, puts: &mut Puts<'_>, reply: &mut ReplyWriter) {
         if puts.is_empty() {
             return;
         }
@@ -435,7 +513,6 @@ impl<'a> Guarded<'a> {
         if guards.is_empty() {
             return Some(Self { changes, watches: Vec::new() });
         }
-        let guard_of = |version: Option<Version>| version.map_or(Guard::Absent, Guard::Version);
         let mut guarded = Self { changes: Vec::new(), watches: Vec::new() };
         // Where whole databases change too, keys are not what they were called before.
         let moves = changes.iter().any(|change| change.key().is_none());

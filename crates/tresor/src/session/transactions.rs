@@ -23,6 +23,8 @@ pub(super) struct Isolated {
     /// The transaction that every command of a connection belongs to, after TRESOR.BEGIN.
     pub(super) bound: Option<TransactionId>,
     pub(super) queue: Option<Queue>,
+    /// Empty: memory for the next queue.
+    pub(super) spare_queue: Option<Queue>,
     pub(super) watched: Vec<super::multi::Watched>,
 }
 
