@@ -55,7 +55,7 @@ impl Server {
         let mut command = pinned(setup, &program.path);
         command.args(own_words(program.kind, port)).args(arguments);
         for door in ["--port", "--line-port"] {
-            if program.kind == Kind::Tresor && !arguments.contains(&door) {
+            if program.kind.is_ours() && !arguments.contains(&door) {
                 command.args([door, "off"]);
             }
         }
@@ -169,7 +169,7 @@ fn pinned(setup: &Setup, program: &Path) -> Command {
 
 fn own_words(kind: Kind, port: u16) -> Vec<String> {
     let words = match kind {
-        Kind::Tresor => format!("serve --threads 1 --resp-port {port}"),
+        Kind::Tresor | Kind::Before => format!("serve --threads 1 --resp-port {port}"),
         Kind::Redis | Kind::Valkey => {
             let words = format!("--bind 127.0.0.1 --port {port} --appendonly no --save");
             return words.split(' ').map(str::to_owned).chain([String::new()]).collect();

@@ -1,7 +1,8 @@
 //! The programs that are measured: ours, Redis, and whichever other peers are installed.
 //!
 //! Redis is what the bars speak of and has to be there. Valkey and Pogocache are shown beside it where
-//! an environment variable or PATH leads to them, and named as missing otherwise.
+//! an environment variable or PATH leads to them, and named as missing otherwise. An earlier build of ours
+//! is one more peer, so that what a change costs is measured in the same rounds.
 
 use std::{
     env,
@@ -18,6 +19,8 @@ pub(super) enum Kind {
     Redis,
     Valkey,
     Pogocache,
+    /// An earlier build of ours.
+    Before,
 }
 
 impl Kind {
@@ -27,7 +30,13 @@ impl Kind {
             Self::Redis => "Redis",
             Self::Valkey => "Valkey",
             Self::Pogocache => "Pogocache",
+            Self::Before => "Tresor before",
         }
+    }
+
+    /// Whether it takes our arguments.
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Tresor | Self::Before)
     }
 
     /// The environment variable that names its program, and what it is called on PATH.
@@ -37,6 +46,7 @@ impl Kind {
             Self::Redis => ("REDIS_SERVER", "redis-server"),
             Self::Valkey => ("VALKEY_SERVER", "valkey-server"),
             Self::Pogocache => ("POGOCACHE", "pogocache"),
+            Self::Before => ("TRESOR_BEFORE", ""),
         }
     }
 
@@ -56,13 +66,14 @@ pub(super) struct Program {
 /// Ours, Redis and the optional ones that are there, in the order of the table.
 pub(super) fn find(tresor: PathBuf) -> Outcome<Vec<Program>> {
     let mut programs = vec![Program { kind: Kind::Tresor, path: tresor }];
-    for kind in [Kind::Redis, Kind::Valkey, Kind::Pogocache] {
+    for kind in [Kind::Redis, Kind::Valkey, Kind::Pogocache, Kind::Before] {
         let (variable, name) = kind.sources();
         match kind.find() {
             Some(path) => programs.push(Program { kind, path }),
             None if kind == Kind::Redis => {
                 return Err(format!("{name} is what the bars compare with: install it, or set {variable}"));
             }
+            None if kind == Kind::Before => {}
             None => eprintln!("{} is left out: no {name} on PATH, and {variable} is not set", kind.name()),
         }
     }

@@ -68,7 +68,9 @@ fn listed(server: &Server) -> Vec<String> {
 fn there_and_back(writes: &str, entries: u64) {
     let Some(cluster) = cassandra::shared(1) else { return };
     let keyspace = format!("transfer_{writes}");
-    let server = server(&cluster, &keyspace, &["--cassandra-writes", writes]);
+    // A node beside a build may take its time.
+    let server =
+        server(&cluster, &keyspace, &["--cassandra-writes", writes, "--cassandra-timeout-ms", "15000"]);
     let directory = TemporaryDirectory::new("transfer");
     let (first, second) = (directory.join("first.ndjson"), directory.join("second.ndjson"));
     write_entries(&first, entries);

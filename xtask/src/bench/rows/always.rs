@@ -27,7 +27,7 @@ const ON_DISK: &[&str] =
 /// The words that make a server sync before it answers; `None` for one that cannot.
 fn words(kind: Kind, ours: &'static [&'static str]) -> Option<&'static [&'static str]> {
     match kind {
-        Kind::Tresor => Some(ours),
+        Kind::Tresor | Kind::Before => Some(ours),
         Kind::Redis | Kind::Valkey => Some(&["--appendonly", "yes", "--appendfsync", "always"]),
         Kind::Pogocache => None,
     }

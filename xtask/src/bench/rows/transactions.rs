@@ -1,8 +1,15 @@
 //! Row `transactions`: MULTI and EXEC of 10 SETs beside Redis, and transactions with locks, many at a time.
 //!
-//! EXEC by the server's processor time, sixteen connections that each send a whole transaction at once.
+//! EXEC by the server's processor time, sixteen connections that each send one whole transaction, or several,
+//! before they wait for answers. Deadlocks by the time from the request that closes a circle to its answer.
 //! Transactions with locks by how many are committed a second: BEGIN, two PUTs and COMMIT sent ahead of their
 //! answers, each connection on keys of its own, so that what is measured is the way and not the waiting.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    time::Instant,
+};
 
 use super::super::{
     figure::{Bar, Figure},
@@ -24,10 +31,15 @@ const SETS: u64 = 10;
 const TOGETHER: u32 = 16;
 
 pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
-    Ok(vec![exec(setup)?, with_locks(setup)?])
+    let mut figures = Vec::new();
+    for together in [1, 8] {
+        figures.push(exec(setup, together)?);
+    }
+    figures.extend([with_locks(setup)?, deadlocks(setup)?]);
+    Ok(figures)
 }
 
-fn exec(setup: &Setup) -> Outcome<Figure> {
+fn exec(setup: &Setup, together: u32) -> Outcome<Figure> {
     let transactions = setup.size(20_000, 2_000);
     let mut servers = Vec::new();
     for program in setup.ours_and_redis() {
@@ -38,7 +50,7 @@ fn exec(setup: &Setup) -> Outcome<Figure> {
         for (kind, server) in &servers {
             let before_ns = cpu_ns(server.pid())?;
             let lane = |number| {
-                let pace = Pace::Closed { depth: SETS as u32 + 2 };
+                let pace = Pace::Closed { depth: together * (SETS as u32 + 2) };
                 Lane::connect(server.port, Protocol::Resp, pace, queued(number, transactions))
             };
             let mut lanes = (0..CONNECTIONS).map(lane).collect::<Outcome<Vec<_>>>()?;
@@ -47,7 +59,8 @@ fn exec(setup: &Setup) -> Outcome<Figure> {
             samples.add(*kind, spent_ns as f64 / (CONNECTIONS * transactions) as f64 / 1000.0);
         }
     }
-    let what = format!("CPU per MULTI, {SETS} SETs and EXEC, {CONNECTIONS} clients");
+    let what =
+        format!("CPU per MULTI, {SETS} SETs and EXEC, {CONNECTIONS} clients, {together} sent together");
     Ok(Figure::against_redis(what, "µs", &samples).bar(Bar::RatioAtMost(0.7)))
 }
 
@@ -72,7 +85,7 @@ fn queued(lane: u64, transactions: u64) -> Requests {
 }
 
 fn with_locks(setup: &Setup) -> Outcome<Figure> {
-    let transactions = setup.size(100_000, 10_000);
+    let transactions = setup.size(20_000, 2_000);
     let (directory, line) = (setup.directory()?, free_port()?);
     let words = ["--line-port", &line.to_string()];
     let server = Server::start_in(setup, setup.ours()?, (directory.path(), &words))?;
@@ -93,6 +106,66 @@ fn with_locks(setup: &Setup) -> Outcome<Figure> {
         format!("transactions a second of BEGIN, 2 PUTs, COMMIT on the line protocol, {CONNECTIONS} clients");
     let cpu = format!("{:.2} µs of the server's CPU each", super::super::samples::median(&cpu_us));
     Ok(Figure::new(what, "/s", rates).bar(Bar::AtLeast(100_000.0)).also(cpu))
+}
+
+fn deadlocks(setup: &Setup) -> Outcome<Figure> {
+    let circles = setup.size(2_000, 100);
+    let (directory, port) = (setup.directory()?, free_port()?);
+    let words = ["--line-port", &port.to_string()];
+    let server = Server::start_in(setup, setup.ours()?, (directory.path(), &words))?;
+    let (mut older, mut younger) = (LineClient::connect(port)?, LineClient::connect(port)?);
+    let mut resolved_ms = Vec::new();
+    for _ in 0..circles {
+        for (client, key) in [(&mut older, "one"), (&mut younger, "other")] {
+            client.ask("BEGIN")?;
+            client.ask(&format!("PUT {key} value @"))?;
+        }
+        older.send("PUT other value @")?;
+        let closed = Instant::now();
+        younger.send("PUT one value @")?;
+        let (lost, won) = (younger.answer()?, older.answer()?);
+        resolved_ms.push(closed.elapsed().as_secs_f64() * 1000.0);
+        if !lost.contains("\"Deadlock\"") || !won.contains("\"Ok\"") {
+            return Err(format!("the younger is to lose and the older to go on: {lost} {won}"));
+        }
+        older.ask("COMMIT @")?;
+    }
+    drop(server);
+    resolved_ms.sort_by(f64::total_cmp);
+    let at = |share: f64| resolved_ms[((circles - 1) as f64 * share) as usize];
+    let what = "a deadlock of two: from the request that closes the circle until both are answered, p99";
+    let also = format!("p50 {:.3} ms, longest {:.3} ms of {circles}", at(0.5), at(1.0));
+    Ok(Figure::new(what, "ms", vec![at(0.99)]).bar(Bar::AtMost(10.0)).also(also))
+}
+
+/// A client of the line protocol that sends a line and reads a line.
+struct LineClient(BufReader<TcpStream>);
+
+impl LineClient {
+    fn connect(port: u16) -> Outcome<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        stream.map(|stream| Self(BufReader::new(stream))).map_err(|error| format!("port {port}: {error}"))
+    }
+
+    fn send(&mut self, line: &str) -> Outcome {
+        let sent = self.0.get_mut().write_all(format!("{line}\n").as_bytes());
+        sent.map_err(|error| format!("{line}: {error}"))
+    }
+
+    fn answer(&mut self) -> Outcome<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).map_err(|error| format!("no answer: {error}"))?;
+        Ok(line)
+    }
+
+    fn ask(&mut self, line: &str) -> Outcome {
+        self.send(line)?;
+        let answer = self.answer()?;
+        if answer.contains("\"Ok\"") { Ok(()) } else { Err(format!("{line}: {answer}")) }
+    }
 }
 
 fn locked(lane: u64, transactions: u64) -> Requests {
