@@ -225,6 +225,10 @@ impl Connection {
                     let Self { link, held, session, .. } = self;
                     wait_out(link, held, session, |session| session.held_back_ms(command)).await?;
                 }
+                if self.session.queues(command, &mut self.held.reply) {
+                    self.held.replies += 1;
+                    return Ok(());
+                }
                 self.perform(Work::Command(command)).await
             }
             Err(error) => {

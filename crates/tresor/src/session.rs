@@ -48,6 +48,8 @@ pub struct Session {
     now_ms: u64,
     highest: Sequence,
     run: Run,
+    /// The command before: mostly the next is the same again.
+    latest: CommandId,
     /// Nobody has a transaction open, this client least of all: the engine is asked directly.
     direct: bool,
     /// The transaction that the running command belongs to.
@@ -112,6 +114,7 @@ impl Session {
             now_ms: 0,
             highest: 0,
             run: Run { id: CommandId::Ping, calls: 0, since_ns: 0 },
+            latest: CommandId::Ping,
             direct: true,
             scope: None,
             pinned: false,
@@ -239,6 +242,7 @@ impl Session {
 
     #[inline]
     fn begin_command(&mut self, id: CommandId, calls: u64) {
+        self.latest = id;
         if self.run.id != id || self.run.calls >= COMMANDS_PER_TIME {
             self.finish_run();
             self.run.id = id;
@@ -248,7 +252,7 @@ impl Session {
 
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
     pub fn prepare<'a>(&self, args: Args<'a>) -> Result<Command<'a>> {
-        let mut row = lookup_after(self.run.id, args[0]).ok_or_else(|| unknown_command(args))?;
+        let mut row = lookup_after(self.latest, args[0]).ok_or_else(|| unknown_command(args))?;
         if row.has(Flag::Container)
             && let Some(word) = args.get(1)
         {
@@ -278,15 +282,14 @@ impl Session {
     /// Executes a command and writes exactly one reply, an error included. The gate must be held.
     #[inline]
     pub async fn execute(&mut self, command: Command<'_>, reply: &mut ReplyWriter) {
+        if self.queues(command, reply) {
+            return;
+        }
         let mark = reply.mark();
-        let result = if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
-            self.spoil_queue();
+        let result = if self.is_out_of_memory_for(command) {
             Err(out_of_memory())
         } else if self.gathers {
-            match self.enqueue_if_queueing(command, reply) {
-                Some(queued) => queued,
-                None => Box::pin(self.execute_gathered(command, reply)).await,
-            }
+            Box::pin(self.execute_gathered(command, reply)).await
         } else {
             self.begin_command(command.row.id, 1);
             match command.row.has(Flag::AllGates) {
@@ -294,11 +297,44 @@ impl Session {
                 false => dispatch(command.row.id, self, command.args, reply).await,
             }
         };
+        self.conclude(command, (mark, result), reply);
+    }
+
+    /// Puts a command behind MULTI and answers it, if it is one to be queued; else nothing is done.
+    #[inline]
+    pub fn queues(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> bool {
+        if !self.gathers || !self.is_to_be_queued(command) {
+            return false;
+        }
+        let mark = reply.mark();
+        self.latest = command.row.id;
+        let result = match self.is_out_of_memory_for(command) {
+            true => {
+                self.spoil_queue();
+                Err(out_of_memory())
+            }
+            false => self.enqueue(command, reply),
+        };
+        self.conclude(command, (mark, result), reply);
+        true
+    }
+
+    #[inline]
+    fn is_out_of_memory_for(&self, command: Command<'_>) -> bool {
+        command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses()
+    }
+
+    /// Replaces the reply by the error if there is one, or by nothing if the client wants none.
+    #[inline]
+    fn conclude(
+        &mut self,
+        command: Command<'_>,
+        (mark, result): (Mark, Result<()>),
+        reply: &mut ReplyWriter,
+    ) {
         if let Err(error) = result {
-            self.core.metrics.worker(self.worker).failed(command.row.id);
             reply.rewind(mark);
-            self.core.metrics.error(&error);
-            reply.error(&error);
+            self.fail_one(command.row.id, &error, reply);
         }
         if self.replies != Replies::On {
             self.withhold(mark, reply);

@@ -218,18 +218,15 @@ impl Session {
         self.gathers = id.is_some();
     }
 
-    /// Queues a command of a client that is inside MULTI; `None` for one that is executed at once.
+    /// Whether the client is inside MULTI, and this is not one of the few commands that are executed at once.
     #[inline]
-    pub(super) fn enqueue_if_queueing(
-        &mut self,
-        command: Command<'_>,
-        reply: &mut ReplyWriter,
-    ) -> Option<Result<()>> {
+    pub(super) fn is_to_be_queued(&self, command: Command<'_>) -> bool {
         use CommandId as Id;
-        self.queue()?;
-        let at_once =
-            matches!(command.row.id, Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset);
-        (!at_once).then(|| self.enqueue(command, reply))
+        self.queue().is_some()
+            && !matches!(
+                command.row.id,
+                Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset
+            )
     }
 
     /// A command of a client that is inside a transaction, or one that MULTI does not queue.
@@ -262,7 +259,7 @@ impl Session {
         result
     }
 
-    fn enqueue(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    pub(super) fn enqueue(&mut self, command: Command<'_>, reply: &mut ReplyWriter) -> Result<()> {
         if command.row.has(Flag::NoMulti) {
             self.spoil_queue();
             return Err(Error::invalid("Command not allowed inside a transaction"));

@@ -32,8 +32,8 @@ const FEW: usize = 16;
 enum Planned<'a> {
     /// Nothing to do; the entry, if it is there, is as this earlier change of the batch left it.
     Nothing(Option<usize>),
-    /// A step for the entry at an address.
-    One(Address<'a>, Step<'a>),
+    /// A step for the entry at an address, whose shard has this place among the guards.
+    One((Address<'a>, usize), Step<'a>),
     /// Everything in a physical keyspace goes.
     Clear(u8),
     /// The table from logical to physical changes.
@@ -45,8 +45,9 @@ type ShardPlace = (u8, usize);
 
 type Guards<'s> = SmallVec<[(ShardPlace, MutexGuard<'s, Shard>); FEW]>;
 
-/// Where each change's entry is, as it was when the shards were locked; none for whole databases.
-type Addresses<'a> = SmallVec<[Option<Address<'a>>; FEW]>;
+/// The way to each change's entry and the place of its shard among the guards, as it was when the shards were
+/// locked; none for whole databases.
+type Addresses<'a> = SmallVec<[Option<(Address<'a>, usize)>; FEW]>;
 
 pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
     let growing = changes.iter().filter(|change| matches!(change, Change::Put { .. } | Change::Patch { .. }));
@@ -84,8 +85,8 @@ pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64)
 fn lock_all<'s, 'a>(store: &'s Store, changes: &[Change<'a>]) -> (Guards<'s>, Addresses<'a>) {
     loop {
         let mapping = store.mapping();
-        let addresses: Addresses<'a> =
-            changes.iter().map(|change| change.key().map(|key| store.address(key))).collect();
+        let mut addresses: Addresses<'a> =
+            changes.iter().map(|change| change.key().map(|key| (store.address(key), 0))).collect();
         let mut places: SmallVec<[ShardPlace; FEW]> = SmallVec::new();
         let mut push_all = |database: u8| {
             let physical = mapping[usize::from(database)];
@@ -98,11 +99,14 @@ fn lock_all<'s, 'a>(store: &'s Store, changes: &[Change<'a>]) -> (Guards<'s>, Ad
                 _ => {}
             }
         }
-        places.extend(addresses.iter().flatten().map(|address| (address.physical, address.shard)));
+        places.extend(addresses.iter().flatten().map(|(address, _)| (address.physical, address.shard)));
         places.sort_unstable();
         places.dedup();
         let guards: Guards<'s> =
             places.into_iter().map(|place| (place, store.keyspace(place.0).lock(place.1))).collect();
+        for (address, guard) in addresses.iter_mut().flatten() {
+            *guard = position(&guards, address);
+        }
         if store.mapping() == mapping {
             return (guards, addresses);
         }
@@ -114,9 +118,8 @@ fn fetch(guards: &Guards<'_>, addresses: &Addresses<'_>) {
     if addresses.len() > FEW {
         return;
     }
-    let tables = || {
-        addresses.iter().flatten().map(|address| (guards[position(guards, address)].1.table(), address.name))
-    };
+    let tables =
+        || addresses.iter().flatten().map(|(address, guard)| (guards[*guard].1.table(), address.name));
     tables().for_each(|(table, name)| table.prefetch_group(name.spot));
     tables().for_each(|(table, name)| table.prefetch_entry(name.spot));
 }
@@ -135,8 +138,8 @@ fn refusal(
     now_ms: u64,
 ) -> Option<Outcome> {
     for (index, (change, address)) in changes.iter().zip(addresses).enumerate() {
-        let Some(address) = address else { continue };
-        let shard = &guards[position(guards, address)].1;
+        let Some((address, guard)) = address else { continue };
+        let shard = &guards[*guard].1;
         let (entry, seen) = current(shard, shard.find(&address.name), now_ms);
         if !holds(change.guard(), entry.as_ref()) {
             return Some(refused(index, entry.map(|entry| entry.version), seen));
@@ -177,9 +180,15 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
         let mut effects = SmallVec::with_capacity(changes.len());
         for (change, address) in changes.iter().zip(addresses) {
             let effect = match change.key().zip(*address) {
-                Some((key, address)) => {
+                Some((key, (address, guard))) => {
                     let physical = self.mapping[usize::from(key.database)];
-                    self.entry(change, Address { physical, ..address })?
+                    match physical == address.physical {
+                        true => self.entry(change, (address, guard))?,
+                        false => {
+                            let address = Address { physical, ..address };
+                            self.entry(change, (address, position(self.guards, &address)))?
+                        }
+                    }
                 }
                 None => self.database(change),
             };
@@ -204,11 +213,11 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
         Effect { existed: false, version: 0 }
     }
 
-    fn entry(&mut self, change: &Change<'a>, address: Address<'a>) -> Result<Effect> {
+    fn entry(&mut self, change: &Change<'a>, (address, guard): (Address<'a>, usize)) -> Result<Effect> {
         let cleared = self.cleared[usize::from(address.physical)];
         let before = self.latest_step(&address);
         let earlier = before.filter(|at| cleared.is_none_or(|cleared| *at > cleared));
-        let shard = &self.guards[position(self.guards, &address)].1;
+        let shard = &self.guards[guard].1;
         let stored = match cleared {
             Some(_) => None,
             None => {
@@ -238,13 +247,13 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
             None => step,
         };
         self.note_step(&address, before);
-        self.planned.push(Planned::One(address, step));
+        self.planned.push(Planned::One((address, guard), step));
         Ok(effect)
     }
 
     fn latest_step(&self, address: &Address<'_>) -> Option<usize> {
         let is_same = |at: &usize| match &self.planned[*at] {
-            Planned::One(other, _) => other.is_same(address),
+            Planned::One((other, _), _) => other.is_same(address),
             _ => false,
         };
         self.latest.find(hash_of(address), is_same).copied()
@@ -262,7 +271,7 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
         }
         let planned = &self.planned;
         let hash_at = |at: &usize| match &planned[*at] {
-            Planned::One(address, _) => hash_of(address),
+            Planned::One((address, _), _) => hash_of(address),
             _ => 0,
         };
         self.latest.insert_unique(hash, next, hash_at);
@@ -278,7 +287,7 @@ fn hash_of(address: &Address<'_>) -> u64 {
 fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
     match planned {
         Planned::Nothing(_) => None,
-        Planned::One(address, step) => {
+        Planned::One((address, _), step) => {
             let name = &address.name;
             Some(step.logged(KeyRef { database: address.physical, key: name.key, member: name.member }))
         }
@@ -307,9 +316,8 @@ fn apply_all(
                 }
                 continue;
             }
-            Planned::One(address, step) => {
-                let at = position(guards, address);
-                let shard = &mut *guards[at].1;
+            Planned::One((address, guard), step) => {
+                let shard = &mut *guards[*guard].1;
                 let place = shard.find(&address.name);
                 store.apply(store.keyspace(address.physical), shard, (address, place), step, number);
             }
