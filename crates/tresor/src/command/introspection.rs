@@ -39,6 +39,7 @@ fn categories(row: &Row) -> Vec<&'static str> {
         (row.has(Flag::Readonly), "@read"),
         (row.has(Flag::Write), "@write"),
         (row.group == "string", "@string"),
+        (row.group == "bitmap", "@bitmap"),
         (row.has(Flag::Admin), "@admin"),
         (row.has(Flag::Fast), "@fast"),
         (!row.has(Flag::Fast), "@slow"),

@@ -5,10 +5,10 @@
 //! Columns: id, name, arity, flags, keys (first last step), group, since, syntax, summary, reply => function.
 
 use super::{
-    Args,
+    Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, config, connection, counter, expiry, info, introspection, key, keyspace, range, server, string,
-    transaction, transfer,
+    client, config, connection, counter, expiry, info, introspection, key, keyspace,
+    range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -193,6 +193,23 @@ catalog! {
         "Tells how many bytes a value has." "integer; 0 when the key is absent" => range::strlen;
     Substr "substr" 4 [Readonly] (1 1 1) "string" "1.0.0" "key start end"
         "Reads a part of a value; GETRANGE's old name." "bulk" => range::getrange;
+
+    // Bits
+    Bitcount "bitcount" -2 [Readonly] (1 1 1) "bitmap" "2.6.0" "key [start end [BYTE | BIT]]"
+        "Counts the bits of a value, or of a part of it, that are set." "integer" => bit::bitcount;
+    Bitfield "bitfield" -2 [Write Denyoom] (1 1 1) "bitmap" "3.2.0"
+        "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment ...]]"
+        "Reads and writes integers of any width at any bit of a value, as one step." "array of integers: old numbers for SET, new ones for INCRBY, null for an overflow that fails" => bit_field::bitfield;
+    BitfieldRo "bitfield_ro" -2 [Readonly Fast] (1 1 1) "bitmap" "6.0.0" "key [GET encoding offset [GET encoding offset ...]]"
+        "Reads integers of any width at any bit of a value." "array of integers" => bit_field::bitfield_ro;
+    Bitop "bitop" -4 [Write Denyoom] (2 -1 1) "bitmap" "2.6.0" "AND | OR | XOR | NOT destkey key [key ...]"
+        "Sets a key to what an operation makes of the bits of others, as one step." "integer: the length of the result" => bit_operation::bitop;
+    Bitpos "bitpos" -3 [Readonly] (1 1 1) "bitmap" "2.8.7" "key bit [start [end [BYTE | BIT]]]"
+        "Finds the first bit of a value, or of a part of it, that is set or is not." "integer; -1 when there is none" => bit::bitpos;
+    Getbit "getbit" 3 [Readonly Fast] (1 1 1) "bitmap" "2.2.0" "key offset"
+        "Reads a bit of a value; those behind its end are 0." "integer" => bit::getbit;
+    Setbit "setbit" 4 [Write Denyoom] (1 1 1) "bitmap" "2.2.0" "key offset value"
+        "Writes a bit of a value, which grows as needed." "integer: what the bit was" => bit::setbit;
 
     // Transactions
     Discard "discard" 1 [Fast] (0 0 0) "transactions" "2.0.0" ""
