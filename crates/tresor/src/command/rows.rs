@@ -7,7 +7,7 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, config, connection, counter, expiry, info, introspection, key, keyspace,
+    client, config, connection, counter, expiry, info, introspection, key, keyspace, lcs, object,
     range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
@@ -101,6 +101,8 @@ catalog! {
         "Changes the connection's database." "OK" => connection::select;
 
     // Keys
+    Copy "copy" -3 [Write Denyoom] (1 2 1) "generic" "6.2.0" "source destination [DB destination-db] [REPLACE]"
+        "Copies an entry to another key, to one of another database too, unless that one is taken." "integer: 1, or 0 when it is taken or nothing was there" => key::copy;
     Dbsize "dbsize" 1 [Readonly Fast] (0 0 0) "server" "1.0.0" ""
         "Counts the keys of the database, expired ones that are not yet removed included." "integer" => keyspace::dbsize;
     Del "del" -2 [Write] (1 -1 1) "generic" "1.0.0" "key [key ...]"
@@ -119,6 +121,20 @@ catalog! {
         "Removes every key of the database." "OK" => keyspace::flushdb;
     KeysMatching "keys" 2 [Readonly Dangerous] (0 0 0) "generic" "1.0.0" "pattern"
         "Lists the keys that match a pattern, in slices that let other clients through." "array of bulks" => keyspace::keys;
+    Move "move" 3 [Write Fast] (1 1 1) "generic" "1.0.0" "key db"
+        "Moves an entry to the same key of another database, unless that one is taken." "integer: 1, or 0 when it is taken or nothing was there" => key::move_to;
+    Object "object" -2 [Container] (0 0 0) "generic" "2.2.3" ""
+        "Holds the commands about the inside of values." "depends on the subcommand" => connection::container;
+    ObjectEncoding "object|encoding" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Tells how Redis would keep the value." "bulk: int, embstr or raw, or null when the key is absent" => object::encoding;
+    ObjectFreq "object|freq" 3 [Readonly] (2 2 1) "generic" "4.0.0" "key"
+        "Refuses to tell how often a key is used: eviction alone knows it." "null when the key is absent, else an error" => object::freq;
+    ObjectHelp "object|help" 2 [] (0 0 0) "generic" "6.2.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ObjectIdletime "object|idletime" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Refuses to tell when a key was used last: no time of it is kept." "null when the key is absent, else an error" => object::idletime;
+    ObjectRefcount "object|refcount" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Tells how many references a value has." "integer: 1, or null when the key is absent" => object::refcount;
     Persist "persist" 2 [Write Fast] (1 1 1) "generic" "2.2.0" "key"
         "Removes a key's expiry." "integer: 1, or 0 when there was none" => expiry::persist;
     Pexpire "pexpire" -3 [Write Fast] (1 1 1) "generic" "2.6.0" "key milliseconds [NX | XX | GT | LT]"
@@ -137,6 +153,8 @@ catalog! {
         "Gives an entry another key, unless that one is taken." "integer: 1, or 0 when it is taken" => key::renamenx;
     Scan "scan" -2 [Readonly] (0 0 0) "generic" "2.8.0" "cursor [MATCH pattern] [COUNT count] [TYPE type]"
         "Lists keys page by page: those there all the time are seen once." "array: the next cursor, array of keys" => keyspace::scan;
+    Swapdb "swapdb" 3 [Write AllGates Fast Dangerous] (0 0 0) "server" "4.0.0" "index1 index2"
+        "Swaps two databases for everyone at once." "OK" => keyspace::swapdb;
     Touch "touch" -2 [Readonly Fast] (1 -1 1) "generic" "3.2.1" "key [key ...]"
         "Counts as use of the keys." "integer: how many are there" => key::exists;
     Ttl "ttl" 2 [Readonly Fast] (1 1 1) "generic" "1.0.0" "key"
@@ -145,6 +163,8 @@ catalog! {
         "Tells what a key holds." "simple: string, or none" => key::kind;
     Unlink "unlink" -2 [Write Fast] (1 -1 1) "generic" "4.0.0" "key [key ...]"
         "Deletes keys." "integer: how many were there" => key::del;
+    Wait "wait" 3 [] (0 0 0) "generic" "3.0.0" "numreplicas timeout"
+        "Tells how many replicas have what was written, at once: there are none." "integer: 0" => server::wait;
 
     // Strings
     Append "append" 3 [Write Denyoom Fast] (1 1 1) "string" "2.0.0" "key value"
@@ -172,6 +192,8 @@ catalog! {
         "Adds to a number." "integer: the new number" => counter::incrby;
     Incrbyfloat "incrbyfloat" 3 [Write Denyoom Fast] (1 1 1) "string" "2.6.0" "key increment"
         "Adds to a number with a fraction." "bulk: the new number" => counter::incrbyfloat;
+    Lcs "lcs" -3 [Readonly] (1 2 1) "string" "7.0.0" "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"
+        "Finds the longest common subsequence of two values; the product of their lengths is limited to 134217728." "bulk; integer with LEN; map of matches and len with IDX" => lcs::lcs;
     Mget "mget" -2 [Readonly Fast] (1 -1 1) "string" "1.0.0" "key [key ...]"
         "Reads several values as of one moment." "array of bulks, null for absent keys" => string::mget;
     Mset "mset" -3 [Write Denyoom] (1 -1 2) "string" "1.0.1" "key value [key value ...]"
