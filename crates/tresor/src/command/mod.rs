@@ -12,6 +12,8 @@ mod client;
 mod config;
 mod connection;
 mod counter;
+mod dump;
+mod dump_payload;
 mod expiry;
 mod info;
 mod introspection;

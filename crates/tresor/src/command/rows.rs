@@ -7,7 +7,7 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, config, connection, counter, expiry, info, introspection, key, keyspace, lcs, object,
+    client, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs, object,
     range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
@@ -107,6 +107,8 @@ catalog! {
         "Counts the keys of the database, expired ones that are not yet removed included." "integer" => keyspace::dbsize;
     Del "del" -2 [Write] (1 -1 1) "generic" "1.0.0" "key [key ...]"
         "Deletes keys." "integer: how many were there" => key::del;
+    Dump "dump" 2 [Readonly] (1 1 1) "generic" "2.6.0" "key"
+        "Tells a value in the form of Redis's snapshots, version 10, for RESTORE here or there." "bulk, or null when the key is absent" => dump::dump;
     Exists "exists" -2 [Readonly Fast] (1 -1 1) "generic" "1.0.0" "key [key ...]"
         "Counts which of the keys are there; one named twice counts twice." "integer" => key::exists;
     Expire "expire" -3 [Write Fast] (1 1 1) "generic" "1.0.0" "key seconds [NX | XX | GT | LT]"
@@ -151,6 +153,8 @@ catalog! {
         "Gives an entry another key, replacing what was there." "OK" => key::rename;
     Renamenx "renamenx" 3 [Write Fast] (1 2 1) "generic" "1.0.0" "key newkey"
         "Gives an entry another key, unless that one is taken." "integer: 1, or 0 when it is taken" => key::renamenx;
+    Restore "restore" -4 [Write Denyoom Dangerous] (1 1 1) "generic" "2.6.0" "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
+        "Sets a key to what DUMP has told, here or in a Redis up to 7.2; ttl in milliseconds, 0 for none." "OK" => dump::restore;
     Scan "scan" -2 [Readonly] (0 0 0) "generic" "2.8.0" "cursor [MATCH pattern] [COUNT count] [TYPE type]"
         "Lists keys page by page: those there all the time are seen once." "array: the next cursor, array of keys" => keyspace::scan;
     Swapdb "swapdb" 3 [Write AllGates Fast Dangerous] (0 0 0) "server" "4.0.0" "index1 index2"
