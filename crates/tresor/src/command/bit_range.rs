@@ -51,17 +51,14 @@ impl BitRange {
 
     /// `[start [end [BYTE|BIT]]]`.
     pub(super) fn of_bitpos(words: &[&[u8]]) -> Result<Self> {
-        let [start, rest @ ..] = words else { return Ok(Self::ALL) };
-        let start = number::integer(start)?;
-        let (end, unit) = match rest {
-            [] => (None, Unit::Byte),
-            [end] => (Some(number::integer(end)?), Unit::Byte),
-            [end, unit] => {
-                let unit = Unit::parse(unit)?;
-                (Some(number::integer(end)?), unit)
-            }
+        let (start, rest) = match words {
+            [] => return Ok(Self::ALL),
+            [start, rest @ ..] if rest.len() <= 2 => (number::integer(start)?, rest),
             _ => return Err(syntax_error()),
         };
+        // The unit is complained of before the end is, as in Redis.
+        let unit = rest.get(1).map_or(Ok(Unit::Byte), |unit| Unit::parse(unit))?;
+        let end = rest.first().map(|end| number::integer(end)).transpose()?;
         Ok(Self { start, end, unit })
     }
 
