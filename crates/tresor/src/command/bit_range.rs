@@ -46,7 +46,14 @@ impl BitRange {
             _ => return Err(syntax_error()),
         };
         let (start, end) = (number::integer(start)?, Some(number::integer(end)?));
-        Ok(Self { start, end, unit: unit.map_or(Ok(Unit::Byte), |unit| Unit::parse(unit))? })
+        let mut range = Self { start, end, unit: Unit::Byte };
+        // An empty range makes Redis forget to look at the unit.
+        if let Some(unit) = unit
+            && !range.is_backwards()
+        {
+            range.unit = Unit::parse(unit)?;
+        }
+        Ok(range)
     }
 
     /// `[start [end [BYTE|BIT]]]`.
