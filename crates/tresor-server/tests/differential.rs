@@ -66,6 +66,37 @@ const TEMPLATES: &[&str] = &[
     "PERSIST {key}",
     "RENAME {key} {key}",
     "RENAMENX {key} {key}",
+    "COPY {key} {key}",
+    "COPY {key} {key} {copy} {copy}",
+    "MOVE {key} {database}",
+    "SWAPDB {database} {database}",
+    "DUMP {key}",
+    "RESTORE {key} {time} {value}",
+    "RESTORE {key} {time} {value} {restore} {restore}",
+    "OBJECT ENCODING {key}",
+    "OBJECT REFCOUNT {key}",
+    "OBJECT FREQ {key}",
+    "OBJECT {value} {key}",
+    "WAIT {number} {wait}",
+    "LCS {key} {key}",
+    "LCS {key} {key} {lcs} {lcs}",
+    "LCS {key} {key} {lcs} {lcs} {lcs}",
+    "SETBIT {key} {bit} {on}",
+    "GETBIT {key} {bit}",
+    "BITCOUNT {key}",
+    "BITCOUNT {key} {place} {place}",
+    "BITCOUNT {key} {place} {place} {unit}",
+    "BITPOS {key} {on}",
+    "BITPOS {key} {on} {place}",
+    "BITPOS {key} {on} {place} {place}",
+    "BITPOS {key} {on} {place} {place} {unit}",
+    "BITOP {operation} {key} {key}",
+    "BITOP {operation} {key} {key} {key} {key}",
+    "BITFIELD {key} {field}",
+    "BITFIELD {key} {field} {field} {field}",
+    "BITFIELD {key} {field} {field} {field} {field} {field}",
+    "BITFIELD_RO {key} {field}",
+    "BITFIELD_RO {key} GET u8 {bit} GET i13 {bit}",
     "KEYS {glob}",
     "KEYS {glob}{glob}",
     "SCAN 0 COUNT 10000",
@@ -80,6 +111,9 @@ const TEMPLATES: &[&str] = &[
     "AUTH {value}",
     "COMMAND GETKEYS GET {key}",
     "COMMAND GETKEYS MSET {key} 1 {key} 2",
+    "COMMAND GETKEYS BITOP AND {key} {key} {key}",
+    "COMMAND GETKEYS OBJECT ENCODING {key}",
+    "COMMAND GETKEYS COPY {key} {key} REPLACE",
     "CLIENT SETNAME {value}",
     "CLIENT GETNAME",
     "CLIENT {value}",
@@ -90,7 +124,7 @@ const TEMPLATES: &[&str] = &[
     "CONFIG GET {value}",
 ];
 
-/// The words that a place may be filled with; `KEYWORD number` makes two.
+/// The words that a place may be filled with; of those in [`WITH_WORDS`] each is several.
 const WORDS: &[(&str, &[&str])] = &[
     ("key", &["a", "b", "c", "d", "a1", "b[1]", "k*", ""]),
     ("value", &["1", "10", "-5", "v", "", "two words", "3.5", "x\0y\r\nz", "9223372036854775807"]),
@@ -189,8 +223,48 @@ const WORDS: &[(&str, &[&str])] = &[
         &["*", "?", "a*", "[ab]*", "[^a]", "[a-c]1", "\\*", "[", "b\\[1]", "*1*", "k\\*", "[]", "[a-", "**"],
     ),
     ("type", &["string", "list", "STRING", "hash"]),
-    ("database", &["0", "0", "1", "15", "16", "-1", "x"]),
+    ("database", &["0", "0", "1", "15", "16", "-1", "x", "99999999999"]),
+    ("copy", &["DB 0", "DB 1", "DB 16", "DB x", "DB", "REPLACE", "replace", "NX"]),
+    ("restore", &["REPLACE", "ABSTTL", "IDLETIME 1", "IDLETIME -1", "FREQ 1", "FREQ 256", "FREQ", "NX"]),
+    ("wait", &["1", "-1", "x", "0.5"]),
+    ("lcs", &["LEN", "IDX", "WITHMATCHLEN", "MINMATCHLEN 2", "MINMATCHLEN x", "MINMATCHLEN", "idx", "NX"]),
+    (
+        "bit",
+        &["0", "1", "7", "8", "9", "63", "100", "-1", "x", "#1", "01", "5000000000", "9223372036854775807"],
+    ),
+    ("on", &["0", "1", "0", "1", "2", "x", "01"]),
+    ("unit", &["BIT", "BYTE", "bit", "NIBBLE"]),
+    ("operation", &["AND", "OR", "XOR", "NOT", "not", "NAND"]),
+    (
+        "field",
+        &[
+            "GET u8 0",
+            "GET i64 3",
+            "GET u63 #1",
+            "GET u1 100",
+            "GET u64 0",
+            "GET i8 -1",
+            "SET u8 0 300",
+            "SET i5 7 -9",
+            "SET i64 1 9223372036854775807",
+            "SET u63 #1 -1",
+            "SET u8 0 x",
+            "SET u8 5000000000 1",
+            "INCRBY u2 13 1",
+            "INCRBY i8 #2 100",
+            "INCRBY i64 1 9223372036854775807",
+            "INCRBY u63 64 -1",
+            "INCRBY u2 13",
+            "OVERFLOW WRAP",
+            "OVERFLOW SAT",
+            "OVERFLOW FAIL",
+            "OVERFLOW BEND",
+        ],
+    ),
 ];
+
+/// Places whose options are several words.
+const WITH_WORDS: &[&str] = &["{set}", "{getex}", "{copy}", "{restore}", "{lcs}", "{field}"];
 
 fn words(place: &str) -> &'static [&'static str] {
     let found = WORDS.iter().find(|(known, _)| *known == place);
@@ -261,6 +335,26 @@ const DIFFERENCES: &[Difference] = &[
         explains: |command, theirs, ours| command == "DBSIZE" && theirs.integer() > ours.integer(),
     },
     Difference {
+        reason: "DUMP writes values as they are; Redis compresses those over 20 bytes",
+        explains: |command, theirs, _| command == "DUMP" && theirs.bytes().is_some_and(|it| it[1] == 0xc3),
+    },
+    Difference {
+        reason: "OBJECT ENCODING goes by the value; Redis remembers how it was written",
+        explains: |command, theirs, ours| {
+            command == "OBJECT"
+                && matches!(
+                    (theirs.bytes(), ours.bytes()),
+                    (Some(b"raw"), Some(b"int" | b"embstr")) | (Some(b"embstr"), Some(b"int"))
+                )
+        },
+    },
+    Difference {
+        reason: "OBJECT REFCOUNT is 1; Redis shares small numbers",
+        explains: |command, theirs, ours| {
+            command == "OBJECT" && theirs.integer() == Some(i64::from(i32::MAX)) && ours.integer() == Some(1)
+        },
+    },
+    Difference {
         reason: "eviction policies are listed in another order",
         explains: |command, theirs, ours| {
             command == "CONFIG"
@@ -306,9 +400,9 @@ fn command(random: &mut Random) -> Vec<Vec<u8>> {
         }
         word += rest;
         match word.split_once(' ') {
-            // Options bring their number as a word of its own.
-            Some((option, number)) if part == "{set}" || part == "{getex}" => {
-                command.extend([option.as_bytes().to_vec(), number.as_bytes().to_vec()]);
+            // Options bring what belongs to them as words of their own.
+            Some(_) if WITH_WORDS.contains(&part) => {
+                command.extend(word.split(' ').map(|word| word.as_bytes().to_vec()));
             }
             _ => command.push(word.into_bytes()),
         }

@@ -19,7 +19,7 @@ fn through(shape: Shape) {
         let name = format!("redis-server, {shape:?}");
         let mut execute =
             |words: &[Vec<u8>]| -> Reply { client.command(words).expect("redis-server answers") };
-        run(Door { name: &name, shape, has: &["redis"], execute: &mut execute, advance_ms: None });
+        run(Door { name: &name, shape, has: &["redis", "batches"], execute: &mut execute, advance_ms: None });
     });
 }
 

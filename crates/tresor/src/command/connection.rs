@@ -52,7 +52,11 @@ pub(super) async fn select(session: &mut Session, args: Args<'_>, reply: &mut Re
 
 /// The database that a word names.
 pub(crate) fn database_number(word: &[u8]) -> Result<u8> {
-    let database = u8::try_from(number::integer(word)?).ok().filter(|database| *database < DATABASES);
+    let number = i32::try_from(number::integer(word)?).map_err(|_| {
+        let (low, high) = (i32::MIN, i32::MAX);
+        Error::invalid(format!("value is out of range, value must between {low} and {high}"))
+    })?;
+    let database = u8::try_from(number).ok().filter(|database| *database < DATABASES);
     database.ok_or_else(|| Error::invalid("DB index is out of range"))
 }
 

@@ -34,16 +34,20 @@ fn find(name: &[u8]) -> Option<&'static Row> {
 
 /// Redis's ACL categories, in its order; they follow from what the row says.
 fn categories(row: &Row) -> Vec<&'static str> {
+    // WAIT is among the generic commands, but is about the connection that waits.
+    let waits = row.name == "wait";
+    let generic = row.group == "generic" && !waits;
     [
-        (row.group == "generic" || row.has(Flag::AllGates) || row.name == "dbsize", "@keyspace"),
+        (generic || row.has(Flag::AllGates) || row.name == "dbsize", "@keyspace"),
         (row.has(Flag::Readonly), "@read"),
         (row.has(Flag::Write), "@write"),
         (row.group == "string", "@string"),
+        (row.group == "bitmap", "@bitmap"),
         (row.has(Flag::Admin), "@admin"),
         (row.has(Flag::Fast), "@fast"),
         (!row.has(Flag::Fast), "@slow"),
         (row.has(Flag::Dangerous), "@dangerous"),
-        (row.group == "connection", "@connection"),
+        (row.group == "connection" || waits, "@connection"),
     ]
     .into_iter()
     .filter_map(|(belongs, category)| belongs.then_some(category))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Args;
+use super::{Args, database_number, is, syntax_error};
 use crate::{
     engine::{Applied, Change, Expires, Guard, KeyRef, Kind, Version},
     error::{Error, Result},
@@ -52,6 +52,74 @@ pub(super) async fn renamenx(session: &mut Session, args: Args<'_>, reply: &mut 
     Ok(())
 }
 
+/// Whether the other key was free, where the guard asks for that.
+async fn move_entry(session: &mut Session, args: Args<'_>, guard: Guard) -> Result<bool> {
+    let (from, to) = (session.key(args[1])?, session.key(args[2])?);
+    match place(session, (from, to), guard, Origin::Leaves).await? {
+        Placed::Done => Ok(true),
+        Placed::Occupied => Ok(false),
+        Placed::NothingThere => Err(Error::invalid("no such key")),
+    }
+}
+
+pub(super) async fn copy(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let (mut database, mut guard) = (session.selected(), Guard::Absent);
+    let mut rest = &args[3..];
+    while !rest.is_empty() {
+        rest = match rest {
+            [word, rest @ ..] if is(word, "REPLACE") => {
+                guard = Guard::None;
+                rest
+            }
+            [word, number, rest @ ..] if is(word, "DB") => {
+                database = database_number(number)?;
+                rest
+            }
+            _ => return Err(syntax_error()),
+        };
+    }
+    let to = KeyRef { database, ..session.key(args[2])? };
+    to_other(session, args[1], to, (guard, Origin::Stays), reply).await
+}
+
+pub(super) async fn move_to(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let to = KeyRef { database: database_number(args[2])?, ..session.key(args[1])? };
+    to_other(session, args[1], to, (Guard::Absent, Origin::Leaves), reply).await
+}
+
+/// Answers 1, or 0 where nothing was there or the other place is taken.
+async fn to_other(
+    session: &mut Session,
+    key: &[u8],
+    to: KeyRef<'_>,
+    (guard, origin): (Guard, Origin),
+    reply: &mut ReplyWriter,
+) -> Result<()> {
+    let from = session.key(key)?;
+    if from == to {
+        return Err(Error::invalid("source and destination objects are the same"));
+    }
+    let placed = place(session, (from, to), guard, origin).await?;
+    reply.integer(i64::from(placed == Placed::Done));
+    Ok(())
+}
+
+/// What becomes of an entry at the place that it is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Leaves,
+    Stays,
+}
+
+/// What became of taking an entry to another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    Done,
+    /// The guard of the other place failed.
+    Occupied,
+    NothingThere,
+}
+
 /// An entry that outlives the engine's lock.
 struct Taken {
     value: Bytes,
@@ -60,35 +128,33 @@ struct Taken {
     version: Version,
 }
 
-/// Moves an entry to another key unless the other's guard fails. The source is guarded by the version
-/// that was read, so that nothing written meanwhile is lost: whoever comes in between makes it start over.
-async fn move_entry(session: &mut Session, args: Args<'_>, guard: Guard) -> Result<bool> {
-    let (from, to) = (session.key(args[1])?, session.key(args[2])?);
+/// Takes an entry of the selected database to another place unless that one's guard fails. The source is
+/// guarded by the version that was read, so that nothing written meanwhile is lost: whoever comes in
+/// between makes it start over.
+async fn place(
+    session: &mut Session,
+    (from, to): (KeyRef<'_>, KeyRef<'_>),
+    guard: Guard,
+    origin: Origin,
+) -> Result<Placed> {
     loop {
-        let taken = take(session, args[1]).await?.ok_or_else(|| Error::invalid("no such key"))?;
+        let Some(taken) = take(session, from.key).await? else { return Ok(Placed::NothingThere) };
         if from == to {
-            return Ok(guard == Guard::None);
+            return Ok(if guard == Guard::None { Placed::Done } else { Placed::Occupied });
         }
-        let changes = changes(from, to, guard, &taken);
-        match session.write(&changes).await?.applied {
-            Applied::Whole(_) => return Ok(true),
-            Applied::Refused { index: 1, .. } => return Ok(false),
+        let as_read = Guard::Version(taken.version);
+        let source = match origin {
+            Origin::Leaves => Change::Delete { key: from, guard: as_read },
+            Origin::Stays => Change::Check { key: from, guard: as_read },
+        };
+        let expires = taken.expires_at_ms.map_or(Expires::Never, Expires::At);
+        let put = Change::Put { key: to, guard, value: &taken.value, kind: taken.kind, expires };
+        match session.write(&[source, put]).await?.applied {
+            Applied::Whole(_) => return Ok(Placed::Done),
+            Applied::Refused { index: 1, .. } => return Ok(Placed::Occupied),
             Applied::Refused { .. } => session.breathe().await,
         }
     }
-}
-
-fn changes<'a>(from: KeyRef<'a>, to: KeyRef<'a>, guard: Guard, taken: &'a Taken) -> [Change<'a>; 2] {
-    [
-        Change::Delete { key: from, guard: Guard::Version(taken.version) },
-        Change::Put {
-            key: to,
-            guard,
-            value: &taken.value,
-            kind: taken.kind,
-            expires: taken.expires_at_ms.map_or(Expires::Never, Expires::At),
-        },
-    ]
 }
 
 async fn take(session: &mut Session, key: &[u8]) -> Result<Option<Taken>> {

@@ -53,6 +53,31 @@ pub(super) async fn flushdb(session: &mut Session, args: Args<'_>, reply: &mut R
     Ok(())
 }
 
+/// Swaps two databases for everyone at once; what costs nothing in an engine that only renames them.
+pub(super) async fn swapdb(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    let number = |word: &[u8], which: &str| {
+        let number = number::parse_integer(word).and_then(|number| i32::try_from(number).ok());
+        number.ok_or_else(|| Error::invalid(format!("invalid {which} DB index")))
+    };
+    let (first, second) = (number(args[1], "first")?, number(args[2], "second")?);
+    let database = |number: i32| {
+        let database = u8::try_from(number).ok().filter(|database| *database < DATABASES);
+        database.ok_or_else(|| Error::invalid("DB index is out of range"))
+    };
+    let (first, second) = (database(first)?, database(second)?);
+    let capabilities = session.engine().capabilities();
+    if !capabilities.swap {
+        let message = format!(
+            "the {} engine cannot swap databases: use SELECT with another number instead",
+            capabilities.name
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    session.write(&[Change::Swap { first, second }]).await?;
+    reply.ok();
+    Ok(())
+}
+
 /// Keys of one page, copied out of it.
 #[derive(Default)]
 struct Names {

@@ -3,18 +3,26 @@
 //! A family's functions turn meaning into engine calls and typed replies. They never see a socket or
 //! wire bytes, and every fact about a command (arity, flags, keys, summary) stands in its row alone.
 
+mod bit;
+mod bit_field;
+mod bit_operation;
+mod bit_range;
 mod catalog;
 mod client;
 mod config;
 mod connection;
 mod counter;
+mod dump;
+mod dump_payload;
 mod expiry;
 mod info;
 mod introspection;
 mod key;
 mod keyspace;
+mod lcs;
 mod manual;
 mod number;
+mod object;
 mod range;
 mod rows;
 mod server;

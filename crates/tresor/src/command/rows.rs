@@ -5,10 +5,10 @@
 //! Columns: id, name, arity, flags, keys (first last step), group, since, syntax, summary, reply => function.
 
 use super::{
-    Args,
+    Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, config, connection, counter, expiry, info, introspection, key, keyspace, range, server, string,
-    transaction, transfer,
+    client, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs, object,
+    range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -101,10 +101,14 @@ catalog! {
         "Changes the connection's database." "OK" => connection::select;
 
     // Keys
+    Copy "copy" -3 [Write Denyoom] (1 2 1) "generic" "6.2.0" "source destination [DB destination-db] [REPLACE]"
+        "Copies an entry to another key, to one of another database too, unless that one is taken." "integer: 1, or 0 when it is taken or nothing was there" => key::copy;
     Dbsize "dbsize" 1 [Readonly Fast] (0 0 0) "server" "1.0.0" ""
         "Counts the keys of the database, expired ones that are not yet removed included." "integer" => keyspace::dbsize;
     Del "del" -2 [Write] (1 -1 1) "generic" "1.0.0" "key [key ...]"
         "Deletes keys." "integer: how many were there" => key::del;
+    Dump "dump" 2 [Readonly] (1 1 1) "generic" "2.6.0" "key"
+        "Tells a value in the form of Redis's snapshots, version 10, for RESTORE here or there." "bulk, or null when the key is absent" => dump::dump;
     Exists "exists" -2 [Readonly Fast] (1 -1 1) "generic" "1.0.0" "key [key ...]"
         "Counts which of the keys are there; one named twice counts twice." "integer" => key::exists;
     Expire "expire" -3 [Write Fast] (1 1 1) "generic" "1.0.0" "key seconds [NX | XX | GT | LT]"
@@ -119,6 +123,20 @@ catalog! {
         "Removes every key of the database." "OK" => keyspace::flushdb;
     KeysMatching "keys" 2 [Readonly Dangerous] (0 0 0) "generic" "1.0.0" "pattern"
         "Lists the keys that match a pattern, in slices that let other clients through." "array of bulks" => keyspace::keys;
+    Move "move" 3 [Write Fast] (1 1 1) "generic" "1.0.0" "key db"
+        "Moves an entry to the same key of another database, unless that one is taken." "integer: 1, or 0 when it is taken or nothing was there" => key::move_to;
+    Object "object" -2 [Container] (0 0 0) "generic" "2.2.3" ""
+        "Holds the commands about the inside of values." "depends on the subcommand" => connection::container;
+    ObjectEncoding "object|encoding" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Tells how Redis would keep the value." "bulk: int, embstr or raw, or null when the key is absent" => object::encoding;
+    ObjectFreq "object|freq" 3 [Readonly] (2 2 1) "generic" "4.0.0" "key"
+        "Refuses to tell how often a key is used: eviction alone knows it." "null when the key is absent, else an error" => object::freq;
+    ObjectHelp "object|help" 2 [] (0 0 0) "generic" "6.2.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ObjectIdletime "object|idletime" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Refuses to tell when a key was used last: no time of it is kept." "null when the key is absent, else an error" => object::idletime;
+    ObjectRefcount "object|refcount" 3 [Readonly] (2 2 1) "generic" "2.2.3" "key"
+        "Tells how many references a value has." "integer: 1, or null when the key is absent" => object::refcount;
     Persist "persist" 2 [Write Fast] (1 1 1) "generic" "2.2.0" "key"
         "Removes a key's expiry." "integer: 1, or 0 when there was none" => expiry::persist;
     Pexpire "pexpire" -3 [Write Fast] (1 1 1) "generic" "2.6.0" "key milliseconds [NX | XX | GT | LT]"
@@ -135,8 +153,12 @@ catalog! {
         "Gives an entry another key, replacing what was there." "OK" => key::rename;
     Renamenx "renamenx" 3 [Write Fast] (1 2 1) "generic" "1.0.0" "key newkey"
         "Gives an entry another key, unless that one is taken." "integer: 1, or 0 when it is taken" => key::renamenx;
+    Restore "restore" -4 [Write Denyoom Dangerous] (1 1 1) "generic" "2.6.0" "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
+        "Sets a key to what DUMP has told, here or in a Redis up to 7.2; ttl in milliseconds, 0 for none." "OK" => dump::restore;
     Scan "scan" -2 [Readonly] (0 0 0) "generic" "2.8.0" "cursor [MATCH pattern] [COUNT count] [TYPE type]"
         "Lists keys page by page: those there all the time are seen once." "array: the next cursor, array of keys" => keyspace::scan;
+    Swapdb "swapdb" 3 [Write AllGates Fast Dangerous] (0 0 0) "server" "4.0.0" "index1 index2"
+        "Swaps two databases for everyone at once." "OK" => keyspace::swapdb;
     Touch "touch" -2 [Readonly Fast] (1 -1 1) "generic" "3.2.1" "key [key ...]"
         "Counts as use of the keys." "integer: how many are there" => key::exists;
     Ttl "ttl" 2 [Readonly Fast] (1 1 1) "generic" "1.0.0" "key"
@@ -145,6 +167,8 @@ catalog! {
         "Tells what a key holds." "simple: string, or none" => key::kind;
     Unlink "unlink" -2 [Write Fast] (1 -1 1) "generic" "4.0.0" "key [key ...]"
         "Deletes keys." "integer: how many were there" => key::del;
+    Wait "wait" 3 [] (0 0 0) "generic" "3.0.0" "numreplicas timeout"
+        "Tells how many replicas have what was written, at once: there are none." "integer: 0" => server::wait;
 
     // Strings
     Append "append" 3 [Write Denyoom Fast] (1 1 1) "string" "2.0.0" "key value"
@@ -172,6 +196,8 @@ catalog! {
         "Adds to a number." "integer: the new number" => counter::incrby;
     Incrbyfloat "incrbyfloat" 3 [Write Denyoom Fast] (1 1 1) "string" "2.6.0" "key increment"
         "Adds to a number with a fraction." "bulk: the new number" => counter::incrbyfloat;
+    Lcs "lcs" -3 [Readonly] (1 2 1) "string" "7.0.0" "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"
+        "Finds the longest common subsequence of two values; the product of their lengths is limited to 134217728." "bulk; integer with LEN; map of matches and len with IDX" => lcs::lcs;
     Mget "mget" -2 [Readonly Fast] (1 -1 1) "string" "1.0.0" "key [key ...]"
         "Reads several values as of one moment." "array of bulks, null for absent keys" => string::mget;
     Mset "mset" -3 [Write Denyoom] (1 -1 2) "string" "1.0.1" "key value [key value ...]"
@@ -193,6 +219,23 @@ catalog! {
         "Tells how many bytes a value has." "integer; 0 when the key is absent" => range::strlen;
     Substr "substr" 4 [Readonly] (1 1 1) "string" "1.0.0" "key start end"
         "Reads a part of a value; GETRANGE's old name." "bulk" => range::getrange;
+
+    // Bits
+    Bitcount "bitcount" -2 [Readonly] (1 1 1) "bitmap" "2.6.0" "key [start end [BYTE | BIT]]"
+        "Counts the bits of a value, or of a part of it, that are set." "integer" => bit::bitcount;
+    Bitfield "bitfield" -2 [Write Denyoom] (1 1 1) "bitmap" "3.2.0"
+        "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment ...]]"
+        "Reads and writes integers of any width at any bit of a value, as one step." "array of integers: old numbers for SET, new ones for INCRBY, null for an overflow that fails" => bit_field::bitfield;
+    BitfieldRo "bitfield_ro" -2 [Readonly Fast] (1 1 1) "bitmap" "6.0.0" "key [GET encoding offset [GET encoding offset ...]]"
+        "Reads integers of any width at any bit of a value." "array of integers" => bit_field::bitfield_ro;
+    Bitop "bitop" -4 [Write Denyoom] (2 -1 1) "bitmap" "2.6.0" "AND | OR | XOR | NOT destkey key [key ...]"
+        "Sets a key to what an operation makes of the bits of others, as one step." "integer: the length of the result" => bit_operation::bitop;
+    Bitpos "bitpos" -3 [Readonly] (1 1 1) "bitmap" "2.8.7" "key bit [start [end [BYTE | BIT]]]"
+        "Finds the first bit of a value, or of a part of it, that is set or is not." "integer; -1 when there is none" => bit::bitpos;
+    Getbit "getbit" 3 [Readonly Fast] (1 1 1) "bitmap" "2.2.0" "key offset"
+        "Reads a bit of a value; those behind its end are 0." "integer" => bit::getbit;
+    Setbit "setbit" 4 [Write Denyoom] (1 1 1) "bitmap" "2.2.0" "key offset value"
+        "Writes a bit of a value, which grows as needed." "integer: what the bit was" => bit::setbit;
 
     // Transactions
     Discard "discard" 1 [Fast] (0 0 0) "transactions" "2.0.0" ""

@@ -21,7 +21,7 @@
 use std::{
     alloc::{Layout, alloc, dealloc, handle_alloc_error},
     marker::PhantomData,
-    mem::{ManuallyDrop, align_of, size_of},
+    mem::{self, ManuallyDrop, align_of, size_of},
     ops::{Deref, DerefMut},
     ptr::{self, NonNull},
     slice,
@@ -223,14 +223,36 @@ impl Entry {
         true
     }
 
-    /// The value, to be changed in place; `None` for a shared one.
-    pub(super) fn value_mut(&mut self) -> Option<&mut [u8]> {
+    /// Writes bytes over a part of the value where it lies. False, and nothing is changed, if they reach
+    /// beyond its end, or if somebody still reads a shared one: he goes on seeing it as it was.
+    pub(super) fn write_over(&mut self, offset: usize, bytes: &[u8]) -> bool {
         let shape = self.shape();
-        if shape.flags & SHARED != 0 {
-            return None;
+        let end = offset + bytes.len();
+        if end > shape.value_bytes {
+            return false;
         }
-        // SAFETY: as `bytes`, and `&mut self` says that nobody else looks at them.
-        Some(unsafe { slice::from_raw_parts_mut(self.0.add(shape.value_at()).as_ptr(), shape.value_bytes) })
+        if shape.flags & SHARED == 0 {
+            // SAFETY: as `bytes`, and `&mut self` says that nobody else looks at them.
+            let value = unsafe {
+                slice::from_raw_parts_mut(self.0.add(shape.value_at()).as_ptr(), shape.value_bytes)
+            };
+            value[offset..end].copy_from_slice(bytes);
+            return true;
+        }
+        // SAFETY: with the flag set, `holding` has written a `Bytes` at that offset, and `&mut self` says
+        // that nobody else looks at it.
+        let shared = unsafe { self.0.add(shape.shared_at()).cast::<Bytes>().as_mut() };
+        match mem::take(shared).try_into_mut() {
+            Ok(mut value) => {
+                value[offset..end].copy_from_slice(bytes);
+                *shared = value.freeze();
+                true
+            }
+            Err(value) => {
+                *shared = value;
+                false
+            }
+        }
     }
 
     #[inline]
@@ -397,7 +419,7 @@ impl Slot {
     /// A slot that owns an entry.
     pub(super) fn full(entry: Entry, tag: u8, access: u8) -> Self {
         let pointer = entry.0.as_ptr();
-        std::mem::forget(entry);
+        mem::forget(entry);
         assert!(pointer.addr() <= POINTER_MASK, "user-space addresses have at most 48 bits");
         let marks = usize::from(tag) << 56 | usize::from(access) << 48;
         Self(pointer.map_addr(|address| address | marks))
@@ -469,9 +491,9 @@ impl Slot {
 
     /// Takes the entry out and leaves `instead`.
     pub(super) fn take(&mut self, instead: Self) -> Option<Entry> {
-        let taken = std::mem::replace(self, instead);
+        let taken = mem::replace(self, instead);
         let pointer = taken.is_full().then(|| taken.pointer());
-        std::mem::forget(taken);
+        mem::forget(taken);
         pointer.and_then(NonNull::new).map(Entry)
     }
 }

@@ -138,13 +138,11 @@ impl Shard {
 
     /// Writes bytes into a value; the entry becomes raw and keeps its expiry.
     pub(super) fn patch(&mut self, name: &Name<'_>, place: Place, patch: &Patch<'_>, hasher: &Hasher) {
-        let end = patch.offset + patch.bytes.len();
         let slot = self.table.slot_mut(place);
         let raw = slot.entry().is_some_and(|entry| entry.read().kind == Kind::Raw);
         if let Some(mut entry) = slot.entry_mut().filter(|_| raw)
-            && let Some(target) = entry.value_mut().and_then(|value| value.get_mut(patch.offset..end))
+            && entry.write_over(patch.offset, patch.bytes)
         {
-            target.copy_from_slice(patch.bytes);
             entry.set_version(patch.version);
             return;
         }
