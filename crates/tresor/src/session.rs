@@ -6,10 +6,12 @@
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
 mod access;
+mod events;
 mod isolated;
 mod merged;
 mod multi;
 mod runs;
+mod subscriptions;
 mod transactions;
 
 use std::{
@@ -25,13 +27,18 @@ use crate::{
     database::Core,
     engine::{Engine, KeyRef, MAX_KEY_BYTES, Sequence, memory::out_of_memory},
     error::{Error, ErrorKind, Result},
+    publish::{Bell, Wording},
     reply::{Mark, ReplyWriter},
     transaction::Transaction,
     yield_now::yield_now,
 };
 
+pub(crate) use self::events::Kept as KeptEvent;
 pub use self::transactions::Before;
-use self::transactions::Isolated;
+use self::{
+    subscriptions::{Subscriptions, is_subscription},
+    transactions::Isolated,
+};
 
 /// After this many commands of one kind the time is taken anew.
 const COMMANDS_PER_TIME: u64 = 64;
@@ -60,6 +67,18 @@ pub struct Session {
     /// Made when somebody first asks: library calls never do.
     client: OnceLock<Arc<Client>>,
     registered: bool,
+    /// Who hears of messages for this client.
+    bell: Option<Arc<Bell>>,
+    subscriptions: Option<Box<Subscriptions>>,
+    listens: bool,
+    /// Messages have to stand right behind the reply.
+    mail_due: bool,
+    /// It has published something since threads were last woken.
+    published: bool,
+    /// What EXEC publishes once it is applied: whether with SPUBLISH, channel, payload.
+    unpublished: Vec<(bool, Box<[u8]>, Box<[u8]>)>,
+    /// As what the next change is told of.
+    wording: Wording,
 }
 
 /// What becomes of replies, as CLIENT REPLY says.
@@ -119,6 +138,13 @@ impl Session {
             isolated: None,
             client: OnceLock::new(),
             registered: false,
+            bell: None,
+            subscriptions: None,
+            listens: false,
+            mail_due: false,
+            published: false,
+            unpublished: Vec::new(),
+            wording: Wording::Plain,
         }
     }
 
@@ -154,6 +180,7 @@ impl Session {
     #[inline]
     pub fn leave(&mut self) {
         self.finish_run();
+        self.wake_listeners();
         if self.inside {
             if let Some(client) = self.client.get() {
                 client.note_batch(self.now_ms, self.run.id);
@@ -244,6 +271,7 @@ impl Session {
             self.run.id = id;
         }
         self.run.calls += calls;
+        self.wording = Wording::Plain;
     }
 
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
@@ -280,7 +308,10 @@ impl Session {
     pub async fn execute(&mut self, command: Command<'_>, reply: &mut ReplyWriter) {
         let mark = reply.mark();
         self.begin_command(command.row.id, 1);
-        let result = if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
+        let result = if let Err(error) = self.check_listening(command, reply) {
+            self.spoil_queue();
+            Err(error)
+        } else if command.row.has(Flag::Denyoom) && self.core.memory_limit.refuses() {
             self.spoil_queue();
             Err(out_of_memory())
         } else if self.gathers {
@@ -300,7 +331,10 @@ impl Session {
             reply.error(&error);
         }
         if self.replies != Replies::On {
-            self.withhold(mark, reply);
+            match is_subscription(command.row) {
+                true => self.replies_passed(),
+                false => self.withhold(mark, reply),
+            }
         }
     }
 
@@ -319,6 +353,11 @@ impl Session {
     #[cold]
     fn withhold(&mut self, mark: Mark, reply: &mut ReplyWriter) {
         reply.withhold(mark);
+        self.replies_passed();
+    }
+
+    /// Goes on to the next reply that CLIENT REPLY says something of.
+    fn replies_passed(&mut self) {
         self.replies = match self.replies {
             Replies::SkipNext => Replies::Skip,
             Replies::Skip => Replies::On,
@@ -432,6 +471,7 @@ impl Session {
         self.replies = Replies::On;
         self.select(0);
         self.forget_transactions();
+        self.ignore_everything();
         self.client().reset();
     }
 
@@ -486,6 +526,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.leave();
         self.end_transactions();
+        self.ignore_everything();
         if self.registered {
             self.core.clients.remove(self.client());
         }

@@ -7,6 +7,7 @@ use super::Args;
 use crate::{
     engine::{Applied, Change, Expires, Guard, KeyRef, Kind, Version},
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -65,6 +66,7 @@ struct Taken {
 async fn move_entry(session: &mut Session, args: Args<'_>, guard: Guard) -> Result<bool> {
     let (from, to) = (session.key(args[1])?, session.key(args[2])?);
     loop {
+        session.told_as(Wording::Rename);
         let taken = take(session, args[1]).await?.ok_or_else(|| Error::invalid("no such key"))?;
         if from == to {
             return Ok(guard == Guard::None);

@@ -15,6 +15,7 @@ use crate::{
     command::{Args, CATALOG, Command, CommandId, Flag, Row, database_number, dispatch},
     engine::{Applied, Batch, Change, Guard, KeyRef, Version},
     error::{Error, ErrorKind, Result},
+    publish::Wording,
     reply::ReplyWriter,
     transaction::{Discipline, Mode, State, Target, Transaction},
 };
@@ -82,6 +83,11 @@ impl Queue {
             let row = &CATALOG[*id as usize];
             row.keys.first == 0 && (row.has(Flag::Readonly) || row.has(Flag::Write))
         })
+    }
+
+    /// Whether some command subscribes or publishes, which is not to be done twice.
+    fn speaks(&self) -> bool {
+        self.commands.iter().any(|(id, _)| CATALOG[*id as usize].has(Flag::PubSub))
     }
 
     /// The keys that it touches, by database.
@@ -163,6 +169,7 @@ impl Session {
             ));
         }
         let mut versions = SmallVec::<[Option<Version>; 8]>::new();
+        self.told_as(Wording::Unread);
         self.read_together(keys, |_, entry| versions.push(entry.map(|entry| entry.version))).await?;
         let isolated = self.isolated();
         for (key, version) in keys.iter().zip(versions) {
@@ -267,9 +274,10 @@ impl Session {
         let (mark, selected) = (reply.mark(), self.selected());
         let mut without_locks = ATTEMPTS_WITHOUT_LOCKS;
         loop {
-            let ran = match queue.is_unbounded() {
-                true => self.run_alone(&queue, &watched, reply).await?,
-                false => self.run_together(&queue, &watched, reply).await?,
+            let ran = match (queue.speaks(), queue.is_unbounded()) {
+                (true, _) => self.run_speaking(&queue, &watched, reply).await?,
+                (false, true) => self.run_alone(&queue, &watched, reply).await?,
+                (false, false) => self.run_together(&queue, &watched, reply).await?,
             };
             match ran {
                 Ran::Applied => return Ok(()),
@@ -310,6 +318,23 @@ impl Session {
         let ran = self.run(queue, watched, Discipline::Owning, reply).await;
         drop(alone);
         self.come_back().await;
+        ran
+    }
+
+    /// Runs a queue that subscribes or publishes: what did not happen is not heard of.
+    async fn run_speaking(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        let before = self.listening_to();
+        let ran = self.run_alone(queue, watched, reply).await;
+        let applied = matches!(ran, Ok(Ran::Applied));
+        self.publish_queued(applied);
+        if !applied {
+            self.restore_listening(&before, reply.protocol()).await;
+        }
         ran
     }
 
@@ -369,7 +394,7 @@ impl Session {
             return;
         }
         self.begin_command(CommandId::Set, puts.len() as u64);
-        let written = self.write_isolated(Batch::blind(puts)).await;
+        let written = self.write_batch(Batch::blind(puts)).await;
         for _ in puts.drain(..) {
             match &written {
                 Ok(_) => reply.ok(),
@@ -389,12 +414,14 @@ impl Session {
     }
 
     async fn apply_queue(&mut self, transaction: &Transaction, watched: &[Watched]) -> Result<Ran> {
-        let state = transaction.with(std::mem::take);
+        let mut state = transaction.with(std::mem::take);
+        let events = std::mem::take(&mut state.events);
         let Some(guarded) = Guarded::of(&state, watched) else { return Ok(Ran::WatchFailed) };
         if guarded.changes.is_empty() {
+            self.tell_kept(events);
             return Ok(Ran::Applied);
         }
-        let outcome = self.core.engine.write(Batch::blind(&guarded.changes), self.now_ms).await?;
+        let outcome = self.write_whole(&guarded.changes, events).await?;
         self.saw(outcome.sequence);
         Ok(match outcome.applied {
             Applied::Whole(_) => Ran::Applied,

@@ -69,6 +69,13 @@ pub(super) fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> R
     }
 }
 
+/// The place of an entry; one that has expired goes first, where that is told of.
+#[inline]
+fn find(store: &Store, (shard, address): (&mut Shard, &Address<'_>), now_ms: u64) -> Option<Place> {
+    let place = shard.find(&address.name);
+    if store.bury(address, shard, place, now_ms) { None } else { place }
+}
+
 /// What is at a place: the entry if it is not expired, and the number that its reader observes.
 #[inline]
 fn current<'s>(shard: &'s Shard, place: Option<Place>, now_ms: u64) -> (Option<EntryRef<'s>>, Sequence) {
@@ -97,7 +104,7 @@ pub(super) fn write_locked(
     change: &Change<'_>,
     now_ms: u64,
 ) -> Result<Outcome, Refused> {
-    let place = shard.find(&address.name);
+    let place = find(store, (shard, address), now_ms);
     let (entry, observed) = current(shard, place, now_ms);
     if !holds(change.guard(), entry.as_ref()) {
         return Ok(refused(0, entry.map(|entry| entry.version), observed));
@@ -117,7 +124,7 @@ fn try_update(store: &Store, key: KeyRef<'_>, now_ms: u64, edit: &mut Edit<'_>) 
     store.check_open().map_err(Refused::Failed)?;
     let mut address = store.address(key);
     let (keyspace, mut shard) = store.lock(&mut address, key.database);
-    let place = shard.find(&address.name);
+    let place = find(store, (&mut shard, &address), now_ms);
     let (entry, observed) = current(&shard, place, now_ms);
     let existed = entry.is_some();
     let version = entry.map_or(0, |entry| entry.version);
@@ -200,8 +207,10 @@ fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<
     for (index, change) in changes.iter().enumerate() {
         let Some(key) = change.key() else { continue };
         let address = store.address(key);
-        let shard = &guards[position(&guards, &address)].1;
-        let (entry, seen) = current(shard, shard.find(&address.name), now_ms);
+        let at = position(&guards, &address);
+        let shard = &mut *guards[at].1;
+        let place = find(store, (shard, &address), now_ms);
+        let (entry, seen) = current(shard, place, now_ms);
         observed = observed.max(seen);
         if !holds(change.guard(), entry.as_ref()) {
             return Ok(refused(index, entry.map(|entry| entry.version), seen));
