@@ -232,11 +232,15 @@ fn exec_subscribes_and_publishes_once_and_only_if_it_happens() {
     let mut subscriber = listener(&server, "b");
     watcher.command(&["WATCH", "k"]).unwrap();
     watcher.command(&["MULTI"]).unwrap();
-    for words in [&["SUBSCRIBE", "c"][..], &["PUBLISH", "b", "never"], &["SET", "other", "v"]] {
+    for words in
+        [&["SUBSCRIBE", "c"][..], &["PUBLISH", "b", "never"], &["SET", "other", "v"], &["SELECT", "1"]]
+    {
         assert_eq!(watcher.command(words).unwrap(), Reply::Simple("QUEUED".into()));
     }
     other.command(&["SET", "k", "changed"]).unwrap();
     assert_eq!(watcher.command(&["EXEC"]).unwrap(), Reply::Null);
+    // Not even its database has changed.
+    assert_eq!(watcher.command(&["GET", "k"]).unwrap(), text("changed"));
     assert_eq!(other.command(&["PUBLISH", "c", "x"]).unwrap(), Reply::Integer(0));
     assert_eq!(other.command(&["PUBLISH", "b", "first"]).unwrap(), Reply::Integer(1));
     assert_eq!(subscriber.reply().unwrap(), message(2, &["message", "b", "first"]));

@@ -103,9 +103,11 @@ async fn set_after_looking(
     reply: &mut ReplyWriter,
 ) -> Result<()> {
     let (mut old, mut written) = (None, false);
-    if options.get {
-        session.told_as(Wording::ReadFirst);
-    }
+    session.told_as(match (options.lifetime, options.get) {
+        (Lifetime::Over, _) => Wording::SetAndGone,
+        (_, true) => Wording::ReadFirst,
+        (_, false) => Wording::Plain,
+    });
     session
         .update(key, &mut |entry| {
             old = entry.filter(|_| options.get).map(|entry| entry.value.to_bytes());

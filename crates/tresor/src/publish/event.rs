@@ -52,7 +52,7 @@ pub struct EventClasses(u32);
 
 /// The classes by their letters. Those of lists, sets, hashes, sorted sets, streams and modules have no events
 /// here yet.
-const LETTERS: &[u8] = b"g$lshzxetdKEmn";
+const LETTERS: &[u8] = b"g$lshzxetdnKEm";
 
 /// The first so many are what `A` stands for.
 const ALL: usize = 10;
@@ -176,7 +176,8 @@ mod tests {
             ("KExed", "xedKE"),
             ("KEg$lshzxetd", "AKE"),
             ("$lshzxetd", "$lshzxetd"),
-            ("nmEg", "gEmn"),
+            ("nmEg", "gnEm"),
+            ("nKEA", "AnKE"),
         ] {
             let classes = EventClasses::parse(given).expect("letters of classes");
             assert_eq!(classes.text(), written, "{given}");

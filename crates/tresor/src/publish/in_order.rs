@@ -41,27 +41,26 @@ impl InOrder {
     }
 
     /// They are changed, and this is what happened; `go_on` takes what waits for nobody any more.
-    pub(super) fn finish(
-        &mut self,
-        places: &[Place],
-        told: impl Iterator<Item = (Place, Told)>,
-        mut go_on: impl FnMut(Told),
-    ) {
-        let mut alone = true;
+    pub(super) fn finish(&mut self, places: &[Place], told: Vec<(Place, Told)>, mut go_on: impl FnMut(Told)) {
         for place in places {
             if let Some(flight) = self.flights.get_mut(place) {
                 flight.changing -= 1;
-                alone &= flight.changing == 0 && flight.parked.is_empty();
             }
         }
-        if alone {
-            told.for_each(|(_, told)| go_on(told));
-        } else {
-            for (place, told) in told {
-                match self.flights.get_mut(&place) {
-                    Some(flight) => flight.parked.push(told),
-                    None => go_on(told),
-                }
+        let follows = |(place, told): &(Place, Told)| {
+            let parked = self.flights.get(place).into_iter().flat_map(|flight| &flight.parked);
+            parked.into_iter().all(|parked| parked.number <= told.number)
+        };
+        let nobody_else = |place| self.flights.get(place).is_none_or(|flight| flight.changing == 0);
+        if places.iter().all(nobody_else) && told.iter().all(follows) {
+            // What happened together stays together.
+            places.iter().for_each(|place| self.land(*place, &mut go_on));
+            return told.into_iter().for_each(|(_, told)| go_on(told));
+        }
+        for (place, told) in told {
+            match self.flights.get_mut(&place) {
+                Some(flight) => flight.parked.push(told),
+                None => go_on(told),
             }
         }
         for place in places {
@@ -104,16 +103,20 @@ mod tests {
         let mut gone = Vec::new();
         order.begin(&[7]);
         order.begin(&[7, 8]);
-        order.finish(&[7, 8], [(7, told(6)), (8, told(9))].into_iter(), |told| gone.push(told.number));
+        order.finish(&[7, 8], vec![(7, told(6)), (8, told(9))], |told| gone.push(told.number));
         assert_eq!(gone, [9]);
         order.begin(&[7]);
         order.note(7, told(4), |told| panic!("{told:?} overtakes"));
-        order.finish(&[7], [(7, told(7))].into_iter(), |told| gone.push(told.number));
+        order.finish(&[7], vec![(7, told(7))], |told| gone.push(told.number));
         assert_eq!(gone, [9]);
-        order.finish(&[7], [(7, told(5))].into_iter(), |told| gone.push(told.number));
+        order.finish(&[7], vec![(7, told(5))], |told| gone.push(told.number));
         assert_eq!(gone, [9, 4, 5, 6, 7]);
-        order.note(7, told(8), |told| gone.push(told.number));
-        assert_eq!(gone, [9, 4, 5, 6, 7, 8]);
+        order.begin(&[7, 8]);
+        order.note(7, told(8), |told| panic!("{told:?} overtakes"));
+        order.finish(&[7, 8], vec![(8, told(1)), (7, told(9))], |told| gone.push(told.number));
+        assert_eq!(gone, [9, 4, 5, 6, 7, 8, 1, 9]);
+        order.note(7, told(10), |told| gone.push(told.number));
+        assert_eq!(gone, [9, 4, 5, 6, 7, 8, 1, 9, 10]);
         assert!(order.flights.is_empty());
     }
 }

@@ -160,10 +160,8 @@ impl Notifications {
         {
             let mut pending = self.shared.pending.lock();
             let Pending { order, ready, .. } = &mut *pending;
-            let told = told.into_iter().map(|told| {
-                let key = KeyRef::new(told.database, &told.key);
-                (place_of(&self.shared.hasher, key), told)
-            });
+            let place = |told: &Told| place_of(&self.shared.hasher, KeyRef::new(told.database, &told.key));
+            let told = told.into_iter().map(|told| (place(&told), told)).collect();
             order.finish(places, told, |told| self.shared.push(ready, told));
         }
         self.shared.publish_ready();

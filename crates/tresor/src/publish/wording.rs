@@ -1,7 +1,7 @@
 //! What a change is called when it is told of: the change alone does not say whether it was SET or RENAME.
 
 use super::Event;
-use crate::engine::{Change, Edited, Effect, Expires};
+use crate::engine::{Change, Edited, Expires};
 
 /// How the next change of a command is told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,47 +49,52 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    /// What a change did, if its effect is this.
-    pub(crate) fn by(change: &Change<'_>, effect: Effect) -> Self {
+    /// What a change that was applied did.
+    pub(crate) fn by(change: &Change<'_>) -> Self {
         match change {
             Change::Put { expires, .. } => Self::Put { expires: matches!(expires, Expires::At(_)) },
             Change::Patch { .. } => Self::Patched,
-            Change::Expire { expires_at_ms: Some(_), .. } if effect.existed => Self::Expire,
-            Change::Expire { expires_at_ms: None, .. } if effect.existed => Self::Persisted,
-            Change::Delete { .. } if effect.existed => Self::Deleted,
-            _ => Self::Nothing,
+            Change::Expire { expires_at_ms: Some(_), .. } => Self::Expire,
+            Change::Expire { expires_at_ms: None, .. } => Self::Persisted,
+            Change::Delete { .. } => Self::Deleted,
+            Change::Check { .. } | Change::Clear { .. } | Change::Swap { .. } => Self::Nothing,
         }
     }
 
-    /// What an edit does to an entry that is there or not, and expires or not.
-    pub(crate) fn edited(edited: &Edited<'_>, existed: bool, expired_at: bool) -> Self {
+    /// What an edit does to an entry that had an expiry or had none.
+    pub(crate) fn edited(edited: &Edited<'_>, expired_at: bool) -> Self {
         match edited {
             Edited::Put { expires, .. } => Self::Put { expires: matches!(expires, Expires::At(_)) },
             Edited::Patch { .. } => Self::Patched,
-            Edited::Expire(Some(_)) if existed => Self::Expire,
-            Edited::Expire(None) if existed && expired_at => Self::Persisted,
-            Edited::Delete if existed => Self::Deleted,
-            _ => Self::Nothing,
+            Edited::Expire(Some(_)) => Self::Expire,
+            Edited::Expire(None) if expired_at => Self::Persisted,
+            Edited::Delete => Self::Deleted,
+            Edited::Expire(None) | Edited::Keep => Self::Nothing,
         }
+    }
+
+    /// Whether there is an entry now that was put or changed.
+    fn writes(self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Patched)
     }
 }
 
 impl Wording {
     /// The events of what was done to an entry that was there before or not, in their order.
     pub(crate) fn events(self, done: Done, existed: bool, mut tell: impl FnMut(Event)) {
-        if self == Self::SetAndGone {
-            return [Event::Set, Event::Expire, Event::Del].into_iter().for_each(tell);
-        }
         if self == Self::ReadFirst && !existed {
             tell(Event::KeyMiss);
         }
+        let gone = self == Self::SetAndGone && done == Done::Deleted;
         // These put a new entry where there was one, too.
         let anew = matches!(self, Self::Rename | Self::Copy | Self::Move | Self::Restore);
-        if (anew || !existed) && matches!(done, Done::Put { .. } | Done::Patched) {
+        if (done.writes() || gone) && (anew || !existed) {
             tell(Event::New);
         }
+        if gone {
+            return [Event::Set, Event::Expire, Event::Expired].into_iter().for_each(tell);
+        }
         match done {
-            Done::Nothing => {}
             Done::Put { expires } => {
                 tell(self.put());
                 if expires && matches!(self, Self::Plain | Self::ReadFirst) {
@@ -98,13 +103,16 @@ impl Wording {
             }
             Done::Patched if self == Self::Plain => tell(Event::SetRange),
             Done::Patched => tell(self.put()),
-            Done::Expire => tell(Event::Expire),
-            Done::Persisted => tell(Event::Persist),
-            Done::Deleted => tell(match self {
+            // Nothing was added to something.
+            Done::Nothing if existed && self == Self::Append => tell(Event::Append),
+            Done::Expire if existed => tell(Event::Expire),
+            Done::Persisted if existed => tell(Event::Persist),
+            Done::Deleted if existed => tell(match self {
                 Self::Rename => Event::RenameFrom,
                 Self::Move => Event::MoveFrom,
                 _ => Event::Del,
             }),
+            _ => {}
         }
     }
 

@@ -82,7 +82,7 @@ impl Session {
         let mut told = Vec::new();
         for (change, effect) in batch.changes.iter().zip(effects) {
             if let Some(key) = change.key() {
-                let done = Done::by(change, *effect);
+                let done = Done::by(change);
                 self.gather(&mut told, (wording, done), key, (*effect, outcome.sequence));
             }
         }
@@ -106,10 +106,9 @@ impl Session {
         let mut done = Done::Nothing;
         let outcome = self
             .update_quietly(key, &mut |entry: Option<EntryRef<'_>>| {
-                let (existed, expires) =
-                    (entry.is_some(), entry.is_some_and(|entry| entry.expires_at_ms.is_some()));
+                let expires = entry.is_some_and(|entry| entry.expires_at_ms.is_some());
                 let edited = edit(entry)?;
-                done = Done::edited(&edited, existed, expires);
+                done = Done::edited(&edited, expires);
                 Ok(edited)
             })
             .await?;

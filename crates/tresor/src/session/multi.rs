@@ -283,6 +283,7 @@ impl Session {
                 Ran::Applied => return Ok(()),
                 Ran::WatchFailed => {
                     reply.rewind(mark);
+                    self.select(selected);
                     reply.null_array();
                     return Ok(());
                 }
