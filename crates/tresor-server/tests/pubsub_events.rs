@@ -2,11 +2,11 @@
 
 mod running;
 
-use std::time::Duration;
+use std::{io::Write, net::TcpStream, time::Duration};
 
 use running::{client, config, line_client, server_over, slow_disk::SlowDisk};
 use tresor::{Config, Database, Kind, PutOptions, engine::memory::Eviction, publish::EventClasses};
-use tresor_server::Server;
+use tresor_server::{Server, ServerConfig};
 use tresor_testkit::{
     ManualClock, RedisServer, Reply, RespClient, TemporaryDirectory,
     deadline::wait_until,
@@ -16,10 +16,14 @@ use tresor_testkit::{
 
 /// A server in memory that tells of everything, and its database.
 fn memory() -> (Server, Database) {
+    memory_with(config())
+}
+
+fn memory_with(config: ServerConfig) -> (Server, Database) {
     let database = Database::open(Config { workers: 2, ..Config::memory() }).expect("memory opens");
     let all = EventClasses::parse("KEAmn").expect("letters of classes");
     database.notify(all).expect("a thread starts");
-    (Server::start(database.clone(), config()).expect("a free port can be bound"), database)
+    (Server::start(database.clone(), config).expect("a free port can be bound"), database)
 }
 
 /// A client that hears all events.
@@ -101,8 +105,6 @@ const TEMPLATES: &[&str] = &[
     "TTL {key}",
     "RENAME {key} {key}",
     "RENAMENX {key} {key}",
-    "WATCH {key}",
-    "UNWATCH",
     "MULTI",
     "EXEC",
     "DISCARD",
@@ -168,6 +170,35 @@ fn nothing_is_told_before_it_is_durable() {
 }
 
 #[test]
+fn messages_do_not_wait_for_a_reply_that_waits_for_the_disk_unless_they_follow_it() {
+    let disk = SlowDisk::new();
+    let server = server_over(disk.clone(), config());
+    let (mut listener, mut publisher) = (client(&server), client(&server));
+    listener.hello(3).unwrap();
+    listener.command(&["SUBSCRIBE", "c"]).unwrap();
+    let message =
+        |payload: &str| Reply::Push(["message", "c", payload].map(|word| Reply::Bulk(word.into())).to_vec());
+    listener.send(&encode(&["SET", "k", "v"])).unwrap();
+    wait_until("the listener to wait", || disk.waits() >= 1);
+    for payload in ["1", "2"] {
+        assert_eq!(publisher.command(&["PUBLISH", "c", payload]).unwrap(), Reply::Integer(1));
+        assert_eq!(listener.reply().unwrap(), message(payload));
+    }
+    disk.sync(1);
+    assert_eq!(listener.reply().unwrap(), Reply::Simple("OK".into()));
+    // Its own message follows the reply to PUBLISH, and others follow that message.
+    let before = disk.waits();
+    listener.send(&[encode(&["SET", "k", "w"]), encode(&["PUBLISH", "c", "own"])].concat()).unwrap();
+    wait_until("the listener to wait", || disk.waits() > before);
+    assert_eq!(publisher.command(&["PUBLISH", "c", "other"]).unwrap(), Reply::Integer(1));
+    disk.sync(u64::MAX);
+    let expected = [Reply::Simple("OK".into()), Reply::Integer(1), message("own"), message("other")];
+    for expected in expected {
+        assert_eq!(listener.reply().unwrap(), expected);
+    }
+}
+
+#[test]
 fn what_a_broken_disk_loses_is_never_told() {
     let disk = SlowDisk::new();
     let server = server_over(disk.clone(), config());
@@ -183,8 +214,13 @@ fn what_a_broken_disk_loses_is_never_told() {
 
 #[test]
 fn every_door_tells() {
-    let (server, database) = memory();
+    let (server, database) = memory_with(ServerConfig { http_port: Some(0), ..config() });
     let mut ear = Ear::at(&server);
+    let mut http = TcpStream::connect(server.addresses().http[0]).expect("the server accepts");
+    let (head, body) =
+        ("PUT /kv HTTP/1.1\r\nHost: localhost\r\nContent-Length", r#"{"key":"h","value":1,"ttl":100}"#);
+    write!(http, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
+    assert_eq!(ear.names(3), ["new h", "set h", "expire h"]);
     let mut line = line_client(&server);
     line.ask("PUT l v").unwrap();
     line.ask("DEL l").unwrap();

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use super::{CATALOG, Flag, Row};
 
 /// The families in the order of the page, with their headings.
-const GROUPS: [(&str, &str); 6] = [
+const GROUPS: [(&str, &str); 7] = [
     ("connection", "Connection"),
     ("generic", "Keys"),
     ("string", "Strings"),
+    ("pubsub", "Publish and subscribe"),
     ("transactions", "Transactions"),
     ("server", "Server"),
     ("tresor", "Tresor's own"),
