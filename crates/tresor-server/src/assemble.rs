@@ -11,6 +11,7 @@ use tresor::{
     clock::{Clock, SystemClock},
     engine::Engine,
     files::{Files, SystemFiles},
+    publish::EventClasses,
     shutdown::Saving,
 };
 
@@ -66,6 +67,8 @@ pub struct Assembly {
     pub enable_debug_command: bool,
     /// The file that the configuration came from, for INFO.
     pub config_file: Option<PathBuf>,
+    /// Which events of keys are published.
+    pub notify: EventClasses,
     /// The front doors.
     pub server: ServerConfig,
 }
@@ -95,7 +98,7 @@ pub struct Assembled {
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     let OpenStore { database, shards } = open_store(&assembly, Arc::new(SystemClock::new()))
         .map_err(|error| naming_the_option(&assembly, error))?;
-    set_up(&assembly, &database);
+    set_up(&assembly, &database)?;
     let config = ServerConfig { shards: shards.clone(), ..assembly.server };
     match Server::start(database.clone(), config) {
         Ok(server) => Ok(Assembled { server, database, shards }),
@@ -167,7 +170,7 @@ pub(crate) fn open_sqlite(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<
 }
 
 /// Before the first client: what it has to prove, and what CONFIG and INFO will show.
-fn set_up(assembly: &Assembly, database: &Database) {
+fn set_up(assembly: &Assembly, database: &Database) -> Result<()> {
     let settings = database.settings();
     settings.set_password(assembly.password.as_deref().map(str::as_bytes));
     let bind = &assembly.server.bind;
@@ -180,6 +183,7 @@ fn set_up(assembly: &Assembly, database: &Database) {
     if let Some(file) = &assembly.config_file {
         settings.set_fact("config_file", file.display().to_string());
     }
+    database.notify(assembly.notify)
 }
 
 impl Assembled {

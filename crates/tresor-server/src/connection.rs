@@ -8,12 +8,13 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem,
     net::SocketAddr,
     pin::pin,
 };
 
 use tokio::{net::TcpStream, task::yield_now};
-use tresor::{Error, reply::ReplyWriter, session::Session};
+use tresor::{Error, engine::Sequence, reply::ReplyWriter, session::Session};
 
 use crate::{
     ahead::Ahead,
@@ -37,6 +38,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, seat: Seat) {
         decoder: Decoder::default(),
         intake: Intake::default(),
         suspends: false,
+        mail_held: false,
         link,
     };
     let closed = connection.run().await;
@@ -51,6 +53,8 @@ struct Connection {
     intake: Intake,
     /// Whether a command of this client was seen to wait: then what was there before it goes out first.
     suspends: bool,
+    /// Messages stand among the replies that are held: later ones must not overtake them.
+    mail_held: bool,
 }
 
 /// How a batch of requests ended.
@@ -67,8 +71,12 @@ impl Connection {
     /// Never answers but with the reason for the end.
     async fn run(&mut self) -> Closed {
         loop {
-            let input = match self.intake.receive(&mut self.link).await {
-                Ok(input) => input,
+            let input = match self.intake.receive_unless_mail(&mut self.link).await {
+                Ok(Some(input)) => input,
+                Ok(None) => match self.link.deliver().await {
+                    Ok(()) => continue,
+                    Err(closed) => return closed,
+                },
                 Err(closed) => return closed,
             };
             let consumed = match self.process(input.bytes()).await {
@@ -104,7 +112,7 @@ impl Connection {
             let batch = self.execute_batch(input, &mut at).await;
             self.session.leave();
             let batch = batch?;
-            self.link.send(&mut self.held, self.session.take_highest()).await?;
+            self.send().await?;
             let buffer = std::mem::take(self.held.output().buffer());
             self.link.seat.worker.buffers.give_output(buffer);
             match batch {
@@ -121,6 +129,39 @@ impl Connection {
                 Batch::Last(closed) => return Err(closed),
             }
         }
+    }
+
+    /// Sends the replies once they are true, and messages with them.
+    #[inline]
+    async fn send(&mut self) -> Result<(), Closed> {
+        let highest = self.session.take_highest();
+        if self.link.outbox.is_some() {
+            self.send_with_mail(highest).await
+        } else {
+            self.link.send(&mut self.held, highest).await
+        }
+    }
+
+    /// Messages need not wait until the replies are true, unless some must come behind these.
+    #[cold]
+    async fn send_with_mail(&mut self, highest: Sequence) -> Result<(), Closed> {
+        if !mem::take(&mut self.mail_held) && !self.held.output().is_empty() {
+            self.link.deliver_until_durable(highest).await?;
+        }
+        self.session.append_mail(&mut self.held.reply);
+        self.link.send(&mut self.held, highest).await?;
+        if let Some(outbox) = &self.link.outbox {
+            outbox.sent(0);
+        }
+        Ok(())
+    }
+
+    /// Takes the messages that stand right behind the latest reply.
+    #[cold]
+    fn take_mail(&mut self) {
+        self.link.outbox = self.session.outbox().cloned();
+        self.session.append_mail(&mut self.held.reply);
+        self.mail_held = true;
     }
 
     /// Executes requests from `at` on until the input or the batch's share is used up.
@@ -243,17 +284,26 @@ impl Connection {
     #[inline]
     async fn perform(&mut self, work: Work<'_>) -> Result<(), Closed> {
         if self.held.replies > 0 && (self.suspends || work.waits() || self.session.may_wait()) {
-            return self.perform_apart(work).await;
+            self.perform_apart(work).await?;
+            if self.session.take_mail_due() {
+                self.take_mail();
+            }
+            return Ok(());
         }
         self.held.replies += work.replies();
         let suspends = &mut self.suspends;
-        let mut execution = pin!(work.run(&mut self.session, &mut self.held.reply));
-        poll_fn(|context| {
-            let poll = execution.as_mut().poll(context);
-            *suspends |= poll.is_pending();
-            poll
-        })
-        .await;
+        {
+            let mut execution = pin!(work.run(&mut self.session, &mut self.held.reply));
+            poll_fn(|context| {
+                let poll = execution.as_mut().poll(context);
+                *suspends |= poll.is_pending();
+                poll
+            })
+            .await;
+        }
+        if self.session.take_mail_due() {
+            self.take_mail();
+        }
         Ok(())
     }
 

@@ -53,15 +53,29 @@ impl Intake {
     /// Reads once; for a long request until it can be whole.
     #[inline]
     pub(crate) async fn receive(&mut self, link: &mut Link) -> Result<Input, Closed> {
-        link.seat.presence.doing(Doing::Reading);
+        loop {
+            if let Some(input) = self.receive_unless_mail(link).await? {
+                return Ok(input);
+            }
+        }
+    }
+
+    /// The same; `None` when there is nothing to read and there are messages for the client.
+    #[inline]
+    pub(crate) async fn receive_unless_mail(&mut self, link: &mut Link) -> Result<Option<Input>, Closed> {
+        let doing = if link.outbox.is_some() { Doing::Listening } else { Doing::Reading };
+        link.seat.presence.doing(doing);
         let input = poll_fn(|context| {
             if link.doomed() {
                 return Poll::Ready(Err(Closed::Dismissed));
             }
-            if self.target > POOLED_BUFFER_BYTES {
-                self.poll_own(link, context)
-            } else {
-                self.poll_pooled(link, context)
+            let input = match self.target > POOLED_BUFFER_BYTES {
+                true => self.poll_own(link, context),
+                false => self.poll_pooled(link, context),
+            };
+            match input {
+                Poll::Pending if link.has_mail() => Poll::Ready(Ok(None)),
+                input => input.map_ok(Some),
             }
         })
         .await;

@@ -5,9 +5,10 @@
 //! socket takes all at once nothing suspends.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io::{self, IoSlice, Write},
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     task::Poll,
 };
@@ -16,8 +17,8 @@ use rustix::net::SendFlags;
 use smallvec::SmallVec;
 use tokio::{io::Interest, net::TcpStream};
 use tresor::{
-    Error, ErrorKind, client::Client, engine::Sequence, metrics::WorkerMetrics, reply::Output,
-    session::Session,
+    Error, ErrorKind, client::Client, engine::Sequence, metrics::WorkerMetrics, publish::Outbox,
+    reply::Output, session::Session,
 };
 
 use crate::{
@@ -51,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) seat: Seat,
     /// The client as others see it, who may close it.
     pub(crate) client: Arc<Client>,
+    /// Messages for the client, once it has subscribed to anything.
+    pub(crate) outbox: Option<Arc<Outbox>>,
 }
 
 impl Link {
@@ -59,6 +62,7 @@ impl Link {
         let mut session = seat.worker.database.session(seat.worker.number);
         let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
         session.set_address(peer.to_string(), local);
+        session.set_bell(seat.worker.bell.clone());
         let client = session.client().clone();
         poll_fn(|context| {
             seat.presence.wakes(context.waker());
@@ -67,7 +71,43 @@ impl Link {
             Poll::Ready(())
         })
         .await;
-        (Self { stream, seat, client }, session)
+        (Self { stream, seat, client, outbox: None }, session)
+    }
+
+    /// Whether messages wait for the client.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.has_mail())
+    }
+
+    /// Sends the messages that wait for the client.
+    pub(crate) async fn deliver(&self) -> Result<(), Closed> {
+        let Some(outbox) = &self.outbox else { return Ok(()) };
+        let messages = outbox.take();
+        self.send_all(&messages, |left| {
+            outbox.sent(left);
+            0
+        })
+        .await?;
+        outbox.sent(0);
+        self.counters().sent_bytes.add(messages.len() as u64);
+        Ok(())
+    }
+
+    /// Sends messages for as long as what was replied is not durable; then it is, or never will be.
+    pub(crate) async fn deliver_until_durable(&self, highest: Sequence) -> Result<(), Closed> {
+        let worker = &self.seat.worker;
+        let mut durable = pin!(worker.group_commit.durable(&**worker.database.engine(), highest, || {}));
+        loop {
+            let mail = poll_fn(|context| match durable.as_mut().poll(context) {
+                Poll::Pending if self.has_mail() && !self.client.is_killed() => Poll::Ready(true),
+                durable => durable.map(|_| false),
+            });
+            if !mail.await {
+                return Ok(());
+            }
+            self.deliver().await?;
+        }
     }
 
     /// Whether the connection is to end as soon as what it has begun is done.
@@ -115,7 +155,8 @@ impl Link {
     /// Sends what is held as it is.
     #[inline]
     pub(crate) async fn flush<A: Answers>(&self, held: &mut Held<A>) -> Result<(), Closed> {
-        self.send_all(held.output()).await?;
+        let length = held.output().len();
+        self.send_all(held.output(), |_| length).await?;
         self.counters().sent_bytes.add(held.output().len() as u64);
         held.output().clear(usize::MAX);
         Ok(())
@@ -128,15 +169,18 @@ impl Link {
     }
 
     /// Sends everything. Stops with an error when the connection is cut while its client does not read.
+    /// `stuck` hears how many bytes are left when it does not, and says for how many the client is counted.
     #[inline]
-    async fn send_all(&self, output: &Output) -> io::Result<()> {
+    async fn send_all(&self, output: &Output, stuck: impl Fn(usize) -> usize) -> io::Result<()> {
         let length = output.len();
         let mut sent = 0;
         while sent < length {
             match self.send_some(output, sent) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => sent += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable(length).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable(stuck(length - sent)).await?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -22,10 +23,13 @@ use tokio::{
     net::TcpStream,
     runtime::{Builder, LocalOptions, LocalRuntime},
     sync::mpsc,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
-use tresor::Database;
+use tresor::{
+    Database,
+    publish::{Bell, Outbox},
+};
 
 use crate::{
     buffers::Buffers,
@@ -100,6 +104,8 @@ pub(crate) struct Worker {
     pub(crate) stopper: Stopper,
     pub(crate) buffers: Buffers,
     pub(crate) group_commit: GroupCommit,
+    /// Rings when there are messages for connections.
+    pub(crate) bell: Arc<Bell>,
     /// Sweeps so far: the clock of idle connections.
     sweeps: Cell<u32>,
     connections: RefCell<Vec<Rc<Presence>>>,
@@ -123,6 +129,8 @@ pub(crate) enum Doing {
     #[default]
     Executing,
     Reading,
+    /// Waiting for messages, or for its client: never for too long.
+    Listening,
     Sending,
 }
 
@@ -180,6 +188,7 @@ impl Worker {
         let now = self.sweeps.get().wrapping_add(1);
         self.sweeps.set(now);
         self.buffers.count_outputs();
+        self.database.drop_slow_subscribers(&self.bell);
         let timeout = Duration::from_secs(self.database.settings().idle_timeout_s.load(Ordering::Relaxed));
         if timeout.is_zero() {
             return;
@@ -187,7 +196,7 @@ impl Worker {
         let sweeps = (timeout.as_millis() / SWEEP_INTERVAL.as_millis()).try_into().unwrap_or(u32::MAX);
         for presence in &*self.connections.borrow() {
             let idle = now.wrapping_sub(presence.active.get()) > sweeps;
-            if idle && presence.doing.get() != Doing::Executing {
+            if idle && matches!(presence.doing.get(), Doing::Reading | Doing::Sending) {
                 presence.doom(Doom::Cut);
             }
         }
@@ -310,6 +319,7 @@ impl WorkerThread {
 
 fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: mpsc::Receiver<Arrival>) {
     let grace = options.shutdown_grace;
+    let bell = options.database.hub().bell();
     let worker = Rc::new(Worker {
         number,
         buffers: Buffers::new(options.database.memory_limit()),
@@ -319,6 +329,7 @@ fn run(runtime: &LocalRuntime, number: usize, options: WorkerOptions, arrivals: 
         http: options.http,
         stopper: options.stopper,
         group_commit: GroupCommit::default(),
+        bell,
         sweeps: Cell::new(0),
         connections: RefCell::default(),
     });
@@ -339,6 +350,7 @@ async fn serve(worker: &Rc<Worker>, mut arrivals: mpsc::Receiver<Arrival>, grace
             },
             Some(ended) = connections.join_next() => report(ended),
             _ = sweeps.tick() => worker.sweep(),
+            rung = poll_fn(|context| worker.bell.poll_rung(context)) => hand_out(&rung).await,
             () = &mut stopped => break,
         }
     }
@@ -352,6 +364,15 @@ async fn serve(worker: &Rc<Worker>, mut arrivals: mpsc::Receiver<Arrival>, grace
     }
     if !connections.is_empty() {
         tracing::warn!(connections = connections.len(), "cut off connections that did not end in time");
+    }
+}
+
+/// Tells connections of their messages, a few at a time: while these are written, whoever publishes gets its
+/// turn, and the others then have more to write at once.
+async fn hand_out(rung: &[Arc<Outbox>]) {
+    for few in rung.chunks(POLLS_PER_LOOK as usize) {
+        few.iter().for_each(|outbox| outbox.wake());
+        yield_now().await;
     }
 }
 

@@ -40,6 +40,22 @@ try:
 except redis.ResponseError as error:
     assert "not an integer" in str(error), error
 
+listener = client.pubsub()
+listener.subscribe("news")
+listener.psubscribe("n*")
+confirmed = [listener.get_message(timeout=30)["type"] for _ in range(2)]
+assert confirmed == ["subscribe", "psubscribe"], confirmed
+assert client.publish("news", "it works") == 2
+heard = [listener.get_message(timeout=30) for _ in range(2)]
+assert [(message["type"], message["data"]) for message in heard] == [
+    ("message", b"it works"),
+    ("pmessage", b"it works"),
+], heard
+assert client.pubsub_numsub("news") == [(b"news", 1)]
+listener.ping()
+assert listener.get_message(timeout=30)["type"] == "pong"
+listener.close()
+
 assert client.info("server")["redis_version"].startswith("7.2")
 assert client.client_getname() in ("everyday", b"everyday")
 assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -129,7 +129,7 @@ impl Database {
     /// Applies changes whole or not at all; a refusal is not yet an error, and not yet durable.
     #[inline]
     pub(crate) fn attempt(&self, changes: &[Change<'_>]) -> Result<Outcome> {
-        match Inside::enter(&self.core) {
+        match self.enter_to_write() {
             Some(_inside) => self.core.engine.write(Batch::of(changes), self.now_ms()).wait(),
             None => self.beside(async |session| session.write(changes).await),
         }
@@ -149,11 +149,17 @@ impl Database {
 
     /// Reads, edits and writes one entry as one step, and waits until that is durable.
     pub(crate) fn edit_entry(&self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<()> {
-        let outcome = match Inside::enter(&self.core) {
+        let outcome = match self.enter_to_write() {
             Some(_inside) => self.core.engine.update(key, self.now_ms(), edit).wait()?,
             None => self.beside(async |session| session.update(key, edit).await)?,
         };
         self.durable(outcome.sequence)
+    }
+
+    /// `None` too while somebody wants to hear of changes: a session tells of them.
+    #[inline]
+    fn enter_to_write(&self) -> Option<Inside<'_>> {
+        if self.core.notifications.are_on() { None } else { Inside::enter(&self.core) }
     }
 
     /// Waits until everything up to `sequence` survives what the durability level promises.

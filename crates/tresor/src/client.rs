@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use crate::{
     command::{CATALOG, CommandId},
     engine::memory::{BufferShare, MemoryLimit},
+    publish::{Bell, Outbox},
 };
 
 /// One connected client, shared by its session and by those who look at it.
@@ -40,6 +41,8 @@ pub struct Client {
     labels: Mutex<Labels>,
     input: BufferShare,
     output: BufferShare,
+    /// Messages on their way to it, once it has subscribed to anything.
+    outbox: OnceLock<Arc<Outbox>>,
 }
 
 /// What a client is called.
@@ -75,6 +78,7 @@ impl Client {
             labels: Mutex::default(),
             input: BufferShare::new(limit.clone()),
             output: BufferShare::new(limit.clone()),
+            outbox: OnceLock::new(),
         }
     }
 
@@ -141,6 +145,29 @@ impl Client {
 
     pub(crate) fn note_protocol(&self, protocol: u8) {
         self.protocol.store(protocol, Relaxed);
+        if let Some(outbox) = self.outbox.get() {
+            outbox.set_protocol(protocol);
+        }
+    }
+
+    /// The queue of messages for it, made when first asked for.
+    pub(crate) fn open_outbox(
+        self: &Arc<Self>,
+        bell: Option<Arc<Bell>>,
+        protocol: u8,
+        limit: &Arc<MemoryLimit>,
+    ) -> Arc<Outbox> {
+        self.outbox.get_or_init(|| Outbox::of_client(self, bell, protocol, limit)).clone()
+    }
+
+    /// To how many channels, patterns and channels of SPUBLISH it listens.
+    fn subscriptions(&self) -> [u32; 3] {
+        self.outbox.get().map(|outbox| outbox.counts()).unwrap_or_default()
+    }
+
+    /// Whether it listens to anything.
+    pub(crate) fn listens(&self) -> bool {
+        self.subscriptions() != [0; 3]
     }
 
     pub(crate) fn set_no_evict(&self, spared: bool) {
@@ -182,6 +209,11 @@ impl Client {
         if self.queued.load(Relaxed) > 0 {
             flags.push('x');
         }
+        let [channels, patterns, shard_channels] = self.subscriptions();
+        if self.listens() {
+            flags.push('P');
+        }
+        let messages = self.outbox.get().map_or(0, |outbox| outbox.held_bytes() as u64);
         let flags = if flags.is_empty() { "N" } else { &flags };
         let last = &CATALOG[usize::from(self.last_command.load(Relaxed))];
         let since = |moment_ms: u64| now_ms.saturating_sub(moment_ms) / 1000;
@@ -189,8 +221,9 @@ impl Client {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-             multi={} watch={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem=0 \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={channels} \
+             psub={patterns} ssub={shard_channels} \
+             multi={} watch={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll={} omem={messages} \
              tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             labels.peer,
@@ -201,7 +234,8 @@ impl Client {
             self.database.load(Relaxed),
             self.queued.load(Relaxed) as i64 - 1,
             self.watched.load(Relaxed),
-            input + output,
+            u8::from(messages > 0),
+            input + output + messages,
             last.name,
             self.protocol.load(Relaxed),
             labels.library,

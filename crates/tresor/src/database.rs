@@ -11,7 +11,7 @@ use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
     config::{Config, ShardOf},
-    engine::{Engine, Status, block_on, memory::MemoryLimit},
+    engine::{Engine, Removals, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
     layer::{
         Encrypted,
@@ -20,6 +20,7 @@ use crate::{
     },
     metrics::Metrics,
     opening::{self, Opened},
+    publish::{Bell, EventClasses, Hub, Notifications},
     session::Session,
     settings::Settings,
     shutdown::Shutdown,
@@ -40,6 +41,9 @@ pub(crate) struct Core {
     pub(crate) shards: Option<Arc<Sharded>>,
     pub(crate) closed: AtomicBool,
     pub(crate) clients: Clients,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) notifications: Notifications,
+    pub(crate) removals: Arc<Removals>,
     pub(crate) shutdown: Shutdown,
     pub(crate) start: Start,
 }
@@ -100,6 +104,7 @@ impl Core {
         }
         self.transactions.close();
         self.transactions.stop();
+        self.notifications.stop();
         self.engine.close().wait()
     }
 }
@@ -139,7 +144,13 @@ impl Database {
 
     /// The same with a clock of one's own, for tests.
     pub fn with_clock(engine: Arc<dyn Engine>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let opened = Opened { engine, latest_time_ms: 0, memory_limit: Arc::default(), shards: None };
+        let opened = Opened {
+            engine,
+            latest_time_ms: 0,
+            memory_limit: Arc::default(),
+            removals: Arc::default(),
+            shards: None,
+        };
         Self::assemble(opened, config, clock)
     }
 
@@ -150,6 +161,9 @@ impl Database {
         let transactions = Transactions::new(config.transactions, time.clock().clone());
         let locks = transactions.clone();
         opened.memory_limit.spare(move |key| locks.is_locked(key));
+        let hub = Arc::<Hub>::default();
+        let notifications =
+            Notifications::new(hub.clone(), engine.clone(), time.clock().clone(), opened.removals.clone());
         let core = Core {
             engine,
             encrypted,
@@ -163,6 +177,9 @@ impl Database {
             shards: opened.shards,
             closed: AtomicBool::new(false),
             clients: Clients::default(),
+            hub,
+            notifications,
+            removals: opened.removals,
             shutdown: Shutdown::default(),
             start,
         };
@@ -205,7 +222,8 @@ impl Database {
     /// against the limit of this database.
     pub fn open_shard(&self, shard: &ShardOf) -> Result<Shard> {
         let clock = self.core.time.clock().clone();
-        opening::open_shard(shard, &self.core.memory_limit, clock).map(|(shard, _)| shard)
+        opening::open_shard(shard, (&self.core.memory_limit, &self.core.removals), clock)
+            .map(|(shard, _)| shard)
     }
 
     /// Discards every open transaction and lets none begin any more; how many there were.
@@ -236,6 +254,25 @@ impl Database {
     /// The clients that are connected.
     pub fn clients(&self) -> &Clients {
         &self.core.clients
+    }
+
+    /// Who listens to which messages.
+    pub fn hub(&self) -> &Hub {
+        &self.core.hub
+    }
+
+    /// Drops those who have been taking their messages too slowly for too long; to be called now and then.
+    pub fn drop_slow_subscribers(&self, bell: &Bell) {
+        self.core.hub.drop_slow(bell, self.core.time.now_ms());
+    }
+
+    /// Chooses which events of keys are published, on channels as Redis names them: `__keyspace@0__:key` and
+    /// `__keyevent@0__:set`. None at first.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) when the system has no thread for it.
+    pub fn notify(&self, classes: EventClasses) -> Result<()> {
+        self.core.notifications.choose(classes)
     }
 
     /// What can be changed while it runs.

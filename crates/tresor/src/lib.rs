@@ -37,6 +37,7 @@
 //! | changing what others change too | [`add`](Database::add), [`modify`](Database::modify), [`entry`](Database::entry) and [`Version`], [`put_if`](Database::put_if), [`delete_if`](Database::delete_if), [`Guard`] |
 //! | several changes as one step | [`Changes`], [`Database::apply`], [`Effect`] |
 //! | transactions with locks | [`Database::begin`], [`Transaction`] |
+//! | messages | [`publish`](Database::publish), [`subscribe`](Database::subscribe), [`Subscription`], [`Message`] |
 //! | typed maps | [`Database::map`], [`Map`] |
 //! | the 16 numbered databases | [`Database::database`] |
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Result`] |
@@ -64,6 +65,7 @@ pub mod metrics;
 mod opening;
 pub mod oplog;
 pub mod process;
+pub mod publish;
 mod put_options;
 pub mod reply;
 pub mod search;
@@ -84,6 +86,7 @@ pub use entries::{Entries, Keys};
 pub use error::{Error, ErrorKind, Result};
 pub use key::Key;
 pub use map::{Iter, Map};
+pub use publish::{Message, Subscription};
 pub use put_options::PutOptions;
 pub use store::Entry;
 pub use store_transaction::Transaction;

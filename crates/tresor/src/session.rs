@@ -6,10 +6,12 @@
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
 mod access;
+mod events;
 mod isolated;
 mod merged;
 mod multi;
 mod runs;
+mod subscriptions;
 mod transactions;
 
 use std::{
@@ -25,13 +27,18 @@ use crate::{
     database::Core,
     engine::{Engine, KeyRef, MAX_KEY_BYTES, Sequence, memory::out_of_memory},
     error::{Error, ErrorKind, Result},
+    publish::{Bell, Wording},
     reply::{Mark, ReplyWriter},
     transaction::Transaction,
     yield_now::yield_now,
 };
 
+pub(crate) use self::events::Kept as KeptEvent;
 pub use self::transactions::Before;
-use self::transactions::Isolated;
+use self::{
+    subscriptions::{Subscriptions, is_subscription},
+    transactions::Isolated,
+};
 
 /// After this many commands of one kind the time is taken anew.
 const COMMANDS_PER_TIME: u64 = 64;
@@ -62,6 +69,18 @@ pub struct Session {
     /// Made when somebody first asks: library calls never do.
     client: OnceLock<Arc<Client>>,
     registered: bool,
+    /// Who hears of messages for this client.
+    bell: Option<Arc<Bell>>,
+    subscriptions: Option<Box<Subscriptions>>,
+    listens: bool,
+    /// Messages have to stand right behind the reply.
+    mail_due: bool,
+    /// It has published something since threads were last woken.
+    published: bool,
+    /// What EXEC publishes once it is applied: whether with SPUBLISH, channel, payload.
+    unpublished: Vec<(bool, Box<[u8]>, Box<[u8]>)>,
+    /// As what the next change is told of.
+    wording: Wording,
 }
 
 /// What becomes of replies, as CLIENT REPLY says.
@@ -122,6 +141,13 @@ impl Session {
             isolated: None,
             client: OnceLock::new(),
             registered: false,
+            bell: None,
+            subscriptions: None,
+            listens: false,
+            mail_due: false,
+            published: false,
+            unpublished: Vec::new(),
+            wording: Wording::Plain,
         }
     }
 
@@ -157,6 +183,7 @@ impl Session {
     #[inline]
     pub fn leave(&mut self) {
         self.finish_run();
+        self.wake_listeners();
         if self.inside {
             if let Some(client) = self.client.get() {
                 client.note_batch(self.now_ms, self.run.id);
@@ -248,6 +275,7 @@ impl Session {
             self.run.id = id;
         }
         self.run.calls += calls;
+        self.wording = Wording::Plain;
     }
 
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
@@ -286,7 +314,9 @@ impl Session {
             return;
         }
         let mark = reply.mark();
-        let result = if self.is_out_of_memory_for(command) {
+        let result = if let Err(error) = self.check_listening(command, reply) {
+            Err(error)
+        } else if self.is_out_of_memory_for(command) {
             Err(out_of_memory())
         } else if self.gathers {
             Box::pin(self.execute_gathered(command, reply)).await
@@ -308,12 +338,16 @@ impl Session {
         }
         let mark = reply.mark();
         self.latest = command.row.id;
-        let result = match self.is_out_of_memory_for(command) {
-            true => {
+        let checked = match self.is_out_of_memory_for(command) {
+            true => Err(out_of_memory()),
+            false => self.check_listening(command, reply),
+        };
+        let result = match checked {
+            Ok(()) => self.enqueue(command, reply),
+            Err(error) => {
                 self.spoil_queue();
-                Err(out_of_memory())
+                Err(error)
             }
-            false => self.enqueue(command, reply),
         };
         self.conclude(command, (mark, result), reply);
         true
@@ -337,7 +371,10 @@ impl Session {
             self.fail_one(command.row.id, &error, reply);
         }
         if self.replies != Replies::On {
-            self.withhold(mark, reply);
+            match is_subscription(command.row) {
+                true => self.replies_passed(),
+                false => self.withhold(mark, reply),
+            }
         }
     }
 
@@ -356,6 +393,11 @@ impl Session {
     #[cold]
     fn withhold(&mut self, mark: Mark, reply: &mut ReplyWriter) {
         reply.withhold(mark);
+        self.replies_passed();
+    }
+
+    /// Goes on to the next reply that CLIENT REPLY says something of.
+    fn replies_passed(&mut self) {
         self.replies = match self.replies {
             Replies::SkipNext => Replies::Skip,
             Replies::Skip => Replies::On,
@@ -469,6 +511,7 @@ impl Session {
         self.replies = Replies::On;
         self.select(0);
         self.forget_transactions();
+        self.ignore_everything();
         self.client().reset();
     }
 
@@ -523,6 +566,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.leave();
         self.end_transactions();
+        self.ignore_everything();
         if self.registered {
             self.core.clients.remove(self.client());
         }

@@ -181,6 +181,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) max_transaction_bytes: Option<Size>,
 
+    /// Events of keys that are published, in Redis's letters: `KEA` for all but misses and new keys
+    #[arg(long, value_name = "LETTERS", help_heading = "Notifications")]
+    pub(crate) notify_keyspace_events: Option<String>,
+
     /// How log lines look
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Logging")]
     pub(crate) log_format: Option<LogFormat>,
@@ -303,6 +307,7 @@ impl Options {
             lock_timeout_ms: Some(5000),
             transaction_idle_timeout_seconds: Some(60),
             max_transaction_bytes: Some(Size::mebibytes(256)),
+            notify_keyspace_events: Some(String::new()),
             log_format: Some(LogFormat::Text),
             log_level: Some(LogLevel::Info),
             ..Self::default()

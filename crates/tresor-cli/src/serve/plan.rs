@@ -10,6 +10,7 @@ use tresor::{
     config::{Durability, EncryptionOptions, Storage, TransactionLimits},
     engine::memory::Eviction,
     layer::{Cipher, CompressionOptions, EncryptionKeys, MAX_DECODED_BYTES, Method, cached::Capacity},
+    publish::EventClasses,
 };
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
@@ -47,6 +48,7 @@ pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outco
         password,
         enable_debug_command: said(options.enable_debug_command, "enable-debug-command")?,
         config_file,
+        notify: notify(options)?,
         server: server(options, max_value_bytes)?,
     })
 }
@@ -287,6 +289,15 @@ fn max_memory(options: &Options) -> Outcome<Option<u64>> {
         Some(EngineName::Sqlite) if bytes.is_some() => refuse("the sqlite engine's data is not in memory"),
         _ => Ok(bytes),
     }
+}
+
+fn notify(options: &Options) -> Outcome<EventClasses> {
+    let letters = said(options.notify_keyspace_events.clone(), "notify-keyspace-events")?;
+    EventClasses::parse(&letters).ok_or_else(|| {
+        Failure::usage(format!(
+            "--notify-keyspace-events: {letters:?} has a letter that is none of Ag$lshzxeKEtmdn"
+        ))
+    })
 }
 
 fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {

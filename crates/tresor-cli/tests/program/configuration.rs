@@ -55,7 +55,7 @@ const COMMON: &str = "\
     allowed-host = [\"a.example\", \"b.example\"]\nready-file = \"r\"\npassword-file = \"PASSWORD\"\n\
     insecure-no-auth = true\nenable-debug-command = true\nthreads = 3\nmax-value-bytes = \"1MiB\"\n\
     max-clients = 9\nlock-timeout-ms = 6\ntransaction-idle-timeout-seconds = 5\n\
-    max-transaction-bytes = \"2MiB\"\nlog-format = \"json\"\nlog-level = \"debug\"\ncassandra-keyspace = \"k\"\n\
+    max-transaction-bytes = \"2MiB\"\nnotify-keyspace-events = \"AKE\"\nlog-format = \"json\"\nlog-level = \"debug\"\ncassandra-keyspace = \"k\"\n\
     cassandra-writes = \"eventual\"\ncassandra-consistency = \"each-quorum\"\n\
     cassandra-order = \"off\"\ncassandra-buckets = 5\ncassandra-mset = \"per-key\"\n\
     cassandra-timeout-ms = 6\ncassandra-max-value-bytes = \"4MiB\"\n";

@@ -8,6 +8,7 @@ use super::{Args, bit_range::BitRange, number};
 use crate::{
     engine::{Edited, EntryRef, Kind},
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -44,6 +45,7 @@ pub(super) async fn setbit(session: &mut Session, args: Args<'_>, reply: &mut Re
         _ => return Err(Error::invalid("bit is not an integer or out of range")),
     };
     let mut old = false;
+    session.told_as(Wording::SetBit);
     session
         .update(key, &mut |entry| {
             let byte = bytes_of(entry.as_ref()).get(at).copied();

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     engine::{Edited, Kind},
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -249,6 +250,7 @@ pub(super) async fn bitfield(session: &mut Session, args: Args<'_>, reply: &mut 
     session.value_bytes(written.end)?;
     let key = session.key(args[1])?;
     let mut answers = Answers::new();
+    session.told_as(Wording::SetBit);
     session
         .update(key, &mut |entry| {
             let value = bytes_of(entry.as_ref());

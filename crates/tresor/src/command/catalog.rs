@@ -59,6 +59,8 @@ pub enum Flag {
     Dangerous = 1 << 9,
     /// Is a subcommand: set by the catalog, for names with a bar in them.
     Subcommand = 1 << 10,
+    /// Publishes, subscribes, or tells about it.
+    PubSub = 1 << 11,
 }
 
 /// A set of flags.

@@ -121,7 +121,9 @@ pub(super) async fn info(session: &mut Session, _: Args<'_>, reply: &mut ReplyWr
 #[derive(Default)]
 struct Selection<'a> {
     ids: Option<Vec<u64>>,
-    /// Every client is a normal one, so a type selects all or none.
+    /// Clients that listen, or those that do not.
+    listening: Option<bool>,
+    /// There are no clients of such a type.
     impossible: bool,
     peer: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
@@ -132,13 +134,17 @@ impl Selection<'_> {
         if !["normal", "master", "replica", "slave", "pubsub"].iter().any(|known| is(name, known)) {
             return Err(Error::invalid(format!("Unknown client type '{}'", shown(name))));
         }
-        self.impossible |= !is(name, "normal");
+        match (is(name, "normal"), is(name, "pubsub")) {
+            (false, false) => self.impossible = true,
+            (_, listening) => self.listening = Some(listening),
+        }
         Ok(())
     }
 
     fn holds(&self, client: &Client) -> bool {
         let labels = client.labels();
         !self.impossible
+            && self.listening.is_none_or(|listening| listening == client.listens())
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id()))
             && self.peer.is_none_or(|peer| peer == labels.peer.as_bytes())
             && self.local.is_none_or(|local| local == labels.local.as_bytes())

@@ -11,6 +11,7 @@ use crate::{
     database::Core,
     engine::{DATABASES, memory::Eviction},
     error::{Error, Result},
+    publish::{EventClasses, parse_output_limit},
     reply::ReplyWriter,
     search::Glob,
     session::Session,
@@ -32,6 +33,18 @@ struct Parameter {
 const PARAMETERS: &[Parameter] = &[
     Parameter { name: "appendfsync", get: appendfsync, set: None },
     Parameter { name: "appendonly", get: |core| yes_or_no(core.config.store_path.is_some()), set: None },
+    Parameter {
+        name: "client-output-buffer-limit",
+        get: |core| core.hub.limits().text(),
+        set: Some(|_, value| {
+            let limit = parse_output_limit(&String::from_utf8_lossy(value))?;
+            Ok(Box::new(move |core| {
+                if let Some(limit) = limit {
+                    core.hub.limits().set_subscribers(limit);
+                }
+            }))
+        }),
+    },
     Parameter { name: "databases", get: |_| DATABASES.to_string(), set: None },
     Parameter { name: "dir", get: |core| path(core), set: None },
     Parameter { name: "io-threads", get: |core| core.config.workers.to_string(), set: None },
@@ -61,6 +74,19 @@ const PARAMETERS: &[Parameter] = &[
                 format!("argument(s) must be one of the following: {}", names.join(", "))
             })?;
             Ok(Box::new(move |core| core.memory_limit.set(core.memory_limit.max_bytes(), eviction)))
+        }),
+    },
+    Parameter {
+        name: "notify-keyspace-events",
+        get: |core| core.notifications.classes().text(),
+        set: Some(|_, value| {
+            let classes = EventClasses::parse(&String::from_utf8_lossy(value))
+                .ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+            Ok(Box::new(move |core| {
+                if let Err(error) = core.notifications.choose(classes) {
+                    tracing::error!(%error, "no keyspace notifications");
+                }
+            }))
         }),
     },
     Parameter { name: "proto-max-bulk-len", get: |core| core.config.max_value_bytes.to_string(), set: None },
@@ -202,6 +228,7 @@ pub(super) async fn set(session: &mut Session, args: Args<'_>, reply: &mut Reply
 pub(super) async fn resetstat(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     session.core().metrics.reset();
     session.core().clients.reset_counts();
+    session.core().hub.reset_counts();
     reply.ok();
     Ok(())
 }

@@ -16,7 +16,14 @@ pub(super) async fn container(_: &mut Session, args: Args<'_>, _: &mut ReplyWrit
     Err(wrong_arity(&shown(args[0]).to_ascii_lowercase()))
 }
 
-pub(super) async fn ping(_: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+pub(super) async fn ping(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    if session.listens() && reply.protocol() == 2 && args.len() <= 2 {
+        // In the shape of a message, which is all that such a client expects.
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.get(1).copied().unwrap_or_default());
+        return Ok(());
+    }
     match args {
         [_] => reply.simple("PONG"),
         [_, word] => reply.bulk(word),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     engine::{Edited, Expires, Kind},
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -19,6 +20,7 @@ use crate::{
 async fn add(session: &mut Session, key: &[u8], amount: i64, reply: &mut ReplyWriter) -> Result<()> {
     let key = session.key(key)?;
     let mut sum = 0_i64;
+    session.told_as(Wording::IncrBy);
     session
         .update(key, &mut |entry| {
             let (old, kind, expires) = match entry {
@@ -62,6 +64,7 @@ pub(super) async fn incrbyfloat(
         |text: &[u8]| Decimal::parse(text).ok_or_else(|| Error::invalid("value is not a valid float"));
     let (key, amount) = (session.key(args[1])?, args[2]);
     let mut text = String::new();
+    session.told_as(Wording::IncrByFloat);
     session
         .update(key, &mut |entry| {
             let old = entry.map_or(Ok(Decimal::ZERO), |entry| decimal(entry.value.bytes()))?;

@@ -9,6 +9,7 @@ use super::{Args, dump_payload, is, number, syntax_error};
 use crate::{
     engine::{Change, Expires, Guard, Kind},
     error::{Error, ErrorKind, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -79,6 +80,7 @@ pub(super) async fn restore(session: &mut Session, args: Args<'_>, reply: &mut R
     if !options.replace {
         // Looked at first, because this is what Redis complains of first.
         let mut found = false;
+        session.told_as(Wording::Unread);
         session.read(args[1], |entry| found = entry.is_some()).await?;
         if found {
             return Err(busy());
@@ -92,6 +94,7 @@ pub(super) async fn restore(session: &mut Session, args: Args<'_>, reply: &mut R
         Some(expires) => Change::Put { key, guard, value: &value, kind: Kind::Raw, expires },
         None => Change::Delete { key, guard },
     };
+    session.told_as(Wording::Restore);
     if !session.write_blind(&[change]).await? {
         return Err(busy());
     }

@@ -144,6 +144,7 @@ fn clients(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("client_recent_max_input_buffer", most(|(input, _)| input));
     lines.add("client_recent_max_output_buffer", most(|(_, output)| output));
     lines.add("blocked_clients", 0);
+    lines.add("pubsub_clients", all.iter().filter(|client| client.listens()).count());
     lines.add("tracking_clients", 0);
     lines.add("clients_in_timeout_table", 0);
 }
@@ -214,6 +215,7 @@ fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     let (hits, misses) = metrics.hits_and_misses();
     let (received_bytes, sent_bytes) = metrics.received_and_sent_bytes();
     let commands = metrics.commands_processed();
+    let (channels, patterns, shard_channels) = facts.core.hub.counts();
     let now_ns = facts.core.time.clock().monotonic_ns();
     lines.add("total_connections_received", received);
     lines.add("total_commands_processed", commands);
@@ -229,8 +231,10 @@ fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("evicted_clients", 0);
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);
-    lines.add("pubsub_channels", 0);
-    lines.add("pubsub_patterns", 0);
+    lines.add("pubsub_channels", channels);
+    lines.add("pubsub_patterns", patterns);
+    lines.add("pubsubshard_channels", shard_channels);
+    lines.add("client_output_buffer_limit_disconnections", facts.core.hub.dropped());
     lines.add("latest_fork_usec", 0);
     lines.add("total_forks", 0);
     lines.add("total_error_replies", metrics.errors().iter().map(|(_, count)| count).sum::<u64>());

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Flags as Redis names them; those that it does not know are not told.
-const FLAG_NAMES: [(Flag, &str); 7] = [
+const FLAG_NAMES: [(Flag, &str); 8] = [
     (Flag::Write, "write"),
     (Flag::Readonly, "readonly"),
     (Flag::Denyoom, "denyoom"),
@@ -18,6 +18,7 @@ const FLAG_NAMES: [(Flag, &str); 7] = [
     (Flag::Fast, "fast"),
     (Flag::NoAuth, "no_auth"),
     (Flag::NoMulti, "no_multi"),
+    (Flag::PubSub, "pubsub"),
 ];
 
 fn commands() -> impl Iterator<Item = &'static Row> {
@@ -44,6 +45,7 @@ fn categories(row: &Row) -> Vec<&'static str> {
         (row.group == "string", "@string"),
         (row.group == "bitmap", "@bitmap"),
         (row.has(Flag::Admin), "@admin"),
+        (row.has(Flag::PubSub), "@pubsub"),
         (row.has(Flag::Fast), "@fast"),
         (!row.has(Flag::Fast), "@slow"),
         (row.has(Flag::Dangerous), "@dangerous"),

@@ -7,6 +7,7 @@ use super::{Args, database_number, is, syntax_error};
 use crate::{
     engine::{Applied, Change, Expires, Guard, KeyRef, Kind, Version},
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -137,7 +138,13 @@ async fn place(
     guard: Guard,
     origin: Origin,
 ) -> Result<Placed> {
+    let wording = match origin {
+        Origin::Stays => Wording::Copy,
+        Origin::Leaves if from.database == to.database => Wording::Rename,
+        Origin::Leaves => Wording::Move,
+    };
     loop {
+        session.told_as(wording);
         let Some(taken) = take(session, from.key).await? else { return Ok(Placed::NothingThere) };
         if from == to {
             return Ok(if guard == Guard::None { Placed::Done } else { Placed::Occupied });

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use super::{CATALOG, Flag, Row};
 
 /// The families in the order of the page, with their headings.
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("connection", "Connection"),
     ("generic", "Keys"),
     ("string", "Strings"),
     ("bitmap", "Bits"),
+    ("pubsub", "Publish and subscribe"),
     ("transactions", "Transactions"),
     ("server", "Server"),
     ("tresor", "Tresor's own"),

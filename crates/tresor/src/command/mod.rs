@@ -23,6 +23,7 @@ mod lcs;
 mod manual;
 mod number;
 mod object;
+mod publish;
 mod range;
 mod rows;
 mod server;
@@ -35,6 +36,7 @@ pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
 pub(crate) use connection::database_number;
 pub use manual::markdown;
+pub(crate) use number::parse_bytes;
 pub(crate) use rows::dispatch;
 pub(crate) use transfer::change_of_put;
 

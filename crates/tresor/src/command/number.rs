@@ -55,7 +55,7 @@ pub(super) fn parse_unsigned(text: &[u8]) -> Option<u64> {
 }
 
 /// A number of bytes as CONFIG takes it: digits with an optional unit (`k` 1000, `kb` 1024, `m`, `mb`, `g`, `gb`).
-pub(super) fn parse_bytes(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_bytes(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let factor = match text[digits..].to_ascii_lowercase().as_slice() {
         b"" | b"b" => 1,

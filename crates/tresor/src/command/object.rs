@@ -7,6 +7,7 @@ use super::{Args, number};
 use crate::{
     engine::memory::Eviction,
     error::{Error, ErrorKind, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -29,6 +30,7 @@ fn encoding_of(value: &[u8]) -> &'static str {
 
 pub(super) async fn encoding(session: &mut Session, args: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let mut encoding = None;
+    session.told_as(Wording::Unread);
     session.read(args[2], |entry| encoding = entry.map(|entry| encoding_of(entry.value.bytes()))).await?;
     match encoding {
         Some(encoding) => reply.bulk(encoding.as_bytes()),
@@ -39,6 +41,7 @@ pub(super) async fn encoding(session: &mut Session, args: Args<'_>, reply: &mut 
 
 async fn is_there(session: &mut Session, key: &[u8]) -> Result<bool> {
     let mut found = false;
+    session.told_as(Wording::Unread);
     session.read(key, |entry| found = entry.is_some()).await?;
     Ok(found)
 }

@@ -9,6 +9,7 @@ use super::{Args, number};
 use crate::{
     engine::Edited,
     error::{Error, Result},
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -17,6 +18,7 @@ pub(super) async fn append(session: &mut Session, args: Args<'_>, reply: &mut Re
     let (key, bytes) = (session.key(args[1])?, args[2]);
     let limit = session.value_limit();
     let mut length = 0;
+    session.told_as(Wording::Append);
     session
         .update(key, &mut |entry| {
             let offset = entry.map_or(0, |entry| entry.value.bytes().len());

@@ -8,7 +8,7 @@ use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
     client, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs, object,
-    range, server, string, transaction, transfer,
+    publish, range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -236,6 +236,38 @@ catalog! {
         "Reads a bit of a value; those behind its end are 0." "integer" => bit::getbit;
     Setbit "setbit" 4 [Write Denyoom] (1 1 1) "bitmap" "2.2.0" "key offset value"
         "Writes a bit of a value, which grows as needed." "integer: what the bit was" => bit::setbit;
+
+    // Publish and subscribe
+    Psubscribe "psubscribe" -2 [PubSub] (0 0 0) "pubsub" "2.0.0" "pattern [pattern ...]"
+        "Listens to the channels that match patterns." "a push for each: psubscribe, pattern, number of subscriptions" => publish::psubscribe;
+    Publish "publish" 3 [PubSub Fast] (0 0 0) "pubsub" "2.0.0" "channel message"
+        "Hands a message to everyone who listens to a channel now." "integer: how often it was handed out" => publish::publish;
+    Pubsub "pubsub" -2 [Container] (0 0 0) "pubsub" "2.8.0" ""
+        "Holds the commands about who listens to what." "depends on the subcommand" => connection::container;
+    PubsubChannels "pubsub|channels" -2 [PubSub] (0 0 0) "pubsub" "2.8.0" "[pattern]"
+        "Lists the channels that have subscribers, those that match a pattern." "array of bulks" => publish::channels;
+    PubsubHelp "pubsub|help" 2 [] (0 0 0) "pubsub" "6.2.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    PubsubNumpat "pubsub|numpat" 2 [PubSub] (0 0 0) "pubsub" "2.8.0" ""
+        "Counts the patterns that have subscribers." "integer" => publish::numpat;
+    PubsubNumsub "pubsub|numsub" -2 [PubSub] (0 0 0) "pubsub" "2.8.0" "[channel [channel ...]]"
+        "Counts the subscribers of channels, those by patterns not included." "array: channels and numbers, alternating" => publish::numsub;
+    PubsubShardchannels "pubsub|shardchannels" -2 [PubSub] (0 0 0) "pubsub" "7.0.0" "[pattern]"
+        "Lists the channels of SPUBLISH that have subscribers, those that match a pattern." "array of bulks" => publish::shardchannels;
+    PubsubShardnumsub "pubsub|shardnumsub" -2 [PubSub] (0 0 0) "pubsub" "7.0.0" "[shardchannel [shardchannel ...]]"
+        "Counts the subscribers of channels of SPUBLISH." "array: channels and numbers, alternating" => publish::shardnumsub;
+    Punsubscribe "punsubscribe" -1 [PubSub] (0 0 0) "pubsub" "2.0.0" "[pattern [pattern ...]]"
+        "Listens to patterns no more; to none at all when none is given." "a push for each: punsubscribe, pattern, number of subscriptions" => publish::punsubscribe;
+    Spublish "spublish" 3 [PubSub Fast] (1 1 1) "pubsub" "7.0.0" "shardchannel message"
+        "Hands a message to everyone who listens to a channel of SSUBSCRIBE now." "integer: how often it was handed out" => publish::spublish;
+    Ssubscribe "ssubscribe" -2 [PubSub] (1 -1 1) "pubsub" "7.0.0" "shardchannel [shardchannel ...]"
+        "Listens to channels of SPUBLISH." "a push for each: ssubscribe, channel, number of such subscriptions" => publish::ssubscribe;
+    Subscribe "subscribe" -2 [PubSub] (0 0 0) "pubsub" "2.0.0" "channel [channel ...]"
+        "Listens to channels." "a push for each: subscribe, channel, number of subscriptions" => publish::subscribe;
+    Sunsubscribe "sunsubscribe" -1 [PubSub] (1 -1 1) "pubsub" "7.0.0" "[shardchannel [shardchannel ...]]"
+        "Listens to channels of SPUBLISH no more; to none at all when none is given." "a push for each: sunsubscribe, channel, number of such subscriptions" => publish::sunsubscribe;
+    Unsubscribe "unsubscribe" -1 [PubSub] (0 0 0) "pubsub" "2.0.0" "[channel [channel ...]]"
+        "Listens to channels no more; to none at all when none is given." "a push for each: unsubscribe, channel, number of subscriptions" => publish::unsubscribe;
 
     // Transactions
     Discard "discard" 1 [Fast] (0 0 0) "transactions" "2.0.0" ""

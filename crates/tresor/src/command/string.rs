@@ -17,6 +17,7 @@ use super::{
 use crate::{
     engine::{Change, Edited, Expires, Guard, KeyRef, Kind},
     error::Result,
+    publish::Wording,
     reply::ReplyWriter,
     session::Session,
 };
@@ -87,7 +88,10 @@ async fn write_new(
 ) -> Result<bool> {
     let change = match expires(lifetime) {
         Some(expires) => Change::Put { key, guard, value, kind: Kind::Raw, expires },
-        None => Change::Delete { key, guard },
+        None => {
+            session.told_as(Wording::SetAndGone);
+            Change::Delete { key, guard }
+        }
     };
     session.write_blind(&[change]).await
 }
@@ -99,6 +103,11 @@ async fn set_after_looking(
     reply: &mut ReplyWriter,
 ) -> Result<()> {
     let (mut old, mut written) = (None, false);
+    session.told_as(match (options.lifetime, options.get) {
+        (Lifetime::Over, _) => Wording::SetAndGone,
+        (_, true) => Wording::ReadFirst,
+        (_, false) => Wording::Plain,
+    });
     session
         .update(key, &mut |entry| {
             old = entry.filter(|_| options.get).map(|entry| entry.value.to_bytes());
@@ -176,6 +185,7 @@ async fn get_and(
 ) -> Result<()> {
     let key = session.key(key)?;
     let mut old = None;
+    session.told_as(Wording::ReadFirst);
     session
         .update(key, &mut |entry| {
             old = entry.map(|entry| entry.value.to_bytes());

@@ -16,6 +16,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
+use super::Removals;
 use crate::{
     clock::{Clock, StoreTime},
     error::{Error, ErrorKind, Result},
@@ -25,10 +26,15 @@ use crate::{
 /// Between two looks for expired entries.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
+/// The same where somebody wants to hear of each.
+const SWEEP_WHEN_TOLD: Duration = Duration::from_millis(20);
+
 /// What the threads do for their engine.
 pub(super) struct Chores {
     /// Gives back what is not needed any more at this store time; returns soon once the flag is set.
     pub(super) sweep: Box<Sweep>,
+    /// Whoever is told of removals, and then soon.
+    pub(super) removals: Arc<Removals>,
     /// The log, and how to make a point to start from without most of it; gives up once the flag is set.
     pub(super) save: Option<(Arc<Log>, Box<Save>)>,
 }
@@ -153,7 +159,8 @@ impl Shared {
     fn sweep(&self, time: &StoreTime) {
         let mut pause = self.sweep.lock();
         while !self.stopped() {
-            self.stop_sweep.wait_for(&mut pause, SWEEP_EVERY);
+            let every = if self.chores.removals.are_told() { SWEEP_WHEN_TOLD } else { SWEEP_EVERY };
+            self.stop_sweep.wait_for(&mut pause, every);
             (self.chores.sweep)(time.now_ms(), &self.stop);
         }
     }

@@ -15,6 +15,7 @@ pub mod json_file;
 mod kept;
 pub mod memory;
 mod random;
+mod removals;
 mod scan;
 pub(crate) mod step;
 
@@ -29,6 +30,7 @@ pub use entry::{
 };
 pub use eventual::{Eventual, Later, block_on};
 pub(crate) use kept::Kept;
+pub use removals::{Removal, Removals};
 pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
 
 /// Called once for each key of a read, in order, with the entry or `None` (absent or expired).

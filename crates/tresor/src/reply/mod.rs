@@ -108,6 +108,13 @@ impl ReplyWriter {
         }
     }
 
+    /// Adds replies that were made elsewhere; owned replies take none.
+    pub(crate) fn append(&mut self, output: Output) {
+        if let Self::Resp(writer) = self {
+            writer.output_mut().append(output);
+        }
+    }
+
     /// How far the writer has come.
     #[inline]
     pub fn mark(&self) -> Mark {

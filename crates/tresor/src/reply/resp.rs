@@ -84,7 +84,7 @@ impl RespWriter {
     }
 
     #[inline]
-    pub(super) fn bulk(&mut self, bytes: &[u8]) {
+    pub(crate) fn bulk(&mut self, bytes: &[u8]) {
         self.head(b'$', bytes.len());
         let buffer = self.output.buffer();
         buffer.reserve(bytes.len() + 2);
@@ -122,7 +122,7 @@ impl RespWriter {
         self.head(if self.protocol == 3 { b'~' } else { b'*' }, length);
     }
 
-    pub(super) fn push(&mut self, length: usize) {
+    pub(crate) fn push(&mut self, length: usize) {
         self.head(if self.protocol == 3 { b'>' } else { b'*' }, length);
     }
 

@@ -4,6 +4,8 @@
 //! (`isolated`). Each notes the highest sequence number that its reply tells of, which is what the reply
 //! waits for. The choice stands here once, so that no command can forget it.
 
+use smallvec::SmallVec;
+
 use super::Session;
 use crate::{
     engine::{Applied, Batch, Change, Count, Edit, EntryRef, Isolation, KeyRef, Outcome, Page, Scan},
@@ -34,6 +36,9 @@ impl Session {
         };
         self.count_hits(u64::from(hit), u64::from(!hit));
         self.saw(seen.sequence);
+        if !hit {
+            self.missed(key, seen.sequence);
+        }
         Ok(())
     }
 
@@ -44,8 +49,12 @@ impl Session {
         mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
     ) -> Result<()> {
         let mut hits = 0;
+        let mut missing = SmallVec::<[usize; 4]>::new();
         let mut visit = |index: usize, entry: Option<EntryRef<'_>>| {
-            hits += u64::from(entry.is_some());
+            match entry {
+                Some(_) => hits += 1,
+                None => missing.push(index),
+            }
             visit(index, entry);
         };
         let seen = match self.direct {
@@ -54,6 +63,7 @@ impl Session {
         };
         self.count_hits(hits, keys.len() as u64 - hits);
         self.saw(seen.sequence);
+        missing.iter().for_each(|index| self.missed(keys[*index], seen.sequence));
         Ok(())
     }
 
@@ -72,23 +82,39 @@ impl Session {
     }
 
     #[inline]
-    async fn write_batch(&mut self, batch: Batch<'_>) -> Result<Outcome> {
-        let outcome = match self.direct {
-            true => self.core.engine.write(batch, self.now_ms).await?,
-            false => Box::pin(self.write_isolated(batch)).await?,
+    pub(super) async fn write_batch(&mut self, batch: Batch<'_>) -> Result<Outcome> {
+        let outcome = match self.core.notifications.are_on() {
+            false => self.write_quietly(batch).await?,
+            true => Box::pin(self.write_told(batch)).await?,
         };
         self.saw(outcome.sequence);
         Ok(outcome)
     }
 
+    #[inline]
+    pub(super) async fn write_quietly(&mut self, batch: Batch<'_>) -> Result<Outcome> {
+        match self.direct {
+            true => self.core.engine.write(batch, self.now_ms).await,
+            false => Box::pin(self.write_isolated(batch)).await,
+        }
+    }
+
     /// Reads, edits and writes one key as one step; an error of `edit` leaves the entry as it is.
     pub async fn update(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
-        let outcome = match self.direct {
-            true => self.core.engine.update(key, self.now_ms, edit).await?,
-            false => Box::pin(self.update_isolated(key, edit)).await?,
+        let outcome = match self.core.notifications.are_on() {
+            false => self.update_quietly(key, edit).await?,
+            true => Box::pin(self.update_told(key, edit)).await?,
         };
         self.saw(outcome.sequence);
         Ok(outcome)
+    }
+
+    #[inline]
+    pub(super) async fn update_quietly(&mut self, key: KeyRef<'_>, edit: &mut Edit<'_>) -> Result<Outcome> {
+        match self.direct {
+            true => self.core.engine.update(key, self.now_ms, edit).await,
+            false => Box::pin(self.update_isolated(key, edit)).await,
+        }
     }
 
     /// Reads one page of a scan. Leave the gate between two pages, so that others get in.

@@ -15,6 +15,7 @@ use crate::{
     command::{Args, CATALOG, Command, CommandId, Flag, Row, database_number, dispatch},
     engine::{Applied, Batch, Change, Guard, KeyRef, Version},
     error::{Error, ErrorKind, Result},
+    publish::Wording,
     reply::ReplyWriter,
     transaction::{Discipline, Mode, State, Target, Transaction},
 };
@@ -113,6 +114,11 @@ impl Queue {
         })
     }
 
+    /// Whether some command subscribes or publishes, which is not to be done twice.
+    fn speaks(&self) -> bool {
+        self.commands.iter().any(|(id, _)| CATALOG[*id as usize].has(Flag::PubSub))
+    }
+
     /// The keys that it touches, by database.
     fn keys(&self, mut database: u8) -> Vec<(u8, &[u8])> {
         let mut keys = Vec::new();
@@ -193,6 +199,7 @@ impl Session {
             ));
         }
         let mut versions = SmallVec::<[Option<Version>; 8]>::new();
+        self.told_as(Wording::Unread);
         self.read_together(keys, |_, entry| versions.push(entry.map(|entry| entry.version))).await?;
         let isolated = self.isolated();
         for (key, version) in keys.iter().zip(versions) {
@@ -306,14 +313,16 @@ impl Session {
         let (mark, selected) = (reply.mark(), self.selected());
         let mut without_locks = ATTEMPTS_WITHOUT_LOCKS;
         loop {
-            let ran = match queue.is_unbounded() {
-                true => self.run_alone(queue, watched, reply).await?,
-                false => self.run_together(queue, watched, reply).await?,
+            let ran = match (queue.speaks(), queue.is_unbounded()) {
+                (true, _) => self.run_speaking(queue, watched, reply).await?,
+                (false, true) => self.run_alone(queue, watched, reply).await?,
+                (false, false) => self.run_together(queue, watched, reply).await?,
             };
             match ran {
                 Ran::Applied => return Ok(()),
                 Ran::WatchFailed => {
                     reply.rewind(mark);
+                    self.select(selected);
                     reply.null_array();
                     return Ok(());
                 }
@@ -352,6 +361,23 @@ impl Session {
         ran
     }
 
+    /// Runs a queue that subscribes or publishes: what did not happen is not heard of.
+    async fn run_speaking(
+        &mut self,
+        queue: &Queue,
+        watched: &[Watched],
+        reply: &mut ReplyWriter,
+    ) -> Result<Ran> {
+        let before = self.listening_to();
+        let ran = self.run_alone(queue, watched, reply).await;
+        let applied = matches!(ran, Ok(Ran::Applied));
+        self.publish_queued(applied);
+        if !applied {
+            self.restore_listening(&before, reply.protocol()).await;
+        }
+        ran
+    }
+
     async fn run_together(
         &mut self,
         queue: &Queue,
@@ -372,8 +398,12 @@ impl Session {
         self.run(queue, watched, Discipline::Optimistic, reply).await
     }
 
-    /// The batch that a queue of plain SETs is, behind a check of each watched key; `None` for any other queue.
+    /// The batch that a queue of plain SETs is, behind a check of each watched key; `None` for any other queue,
+    /// and while changes are told of one by one.
     fn plain_puts<'a>(&self, queue: &'a Queue, watched: &'a [Watched]) -> Option<Puts<'a>> {
+        if self.core.notifications.are_on() {
+            return None;
+        }
         let mut puts: Puts<'a> = watched.iter().map(Watched::check).collect();
         for (_, words) in queue.iter() {
             match self.plain_put(&words) {
@@ -444,7 +474,7 @@ impl Session {
             return;
         }
         self.begin_command(CommandId::Set, puts.len() as u64);
-        let written = self.write_isolated(Batch::blind(puts)).await;
+        let written = self.write_batch(Batch::blind(puts)).await;
         for _ in puts.drain(..) {
             match &written {
                 Ok(_) => reply.ok(),
@@ -464,12 +494,14 @@ impl Session {
     }
 
     async fn apply_queue(&mut self, transaction: &Transaction, watched: &[Watched]) -> Result<Ran> {
-        let state = transaction.with(std::mem::take);
+        let mut state = transaction.with(std::mem::take);
+        let events = std::mem::take(&mut state.events);
         let Some(guarded) = Guarded::of(&state, watched) else { return Ok(Ran::WatchFailed) };
         if guarded.changes.is_empty() {
+            self.tell_kept(events);
             return Ok(Ran::Applied);
         }
-        let outcome = self.core.engine.write(Batch::blind(&guarded.changes), self.now_ms).await?;
+        let outcome = self.write_whole(&guarded.changes, events).await?;
         self.saw(outcome.sequence);
         Ok(match outcome.applied {
             Applied::Whole(_) => Ran::Applied,

@@ -22,6 +22,8 @@ impl Session {
             && !self.gathers
             && self.authenticated
             && self.replies == Replies::On
+            && !self.listens
+            && !self.core.notifications.are_on()
             && !self.core.memory_limit.refuses()
     }
 

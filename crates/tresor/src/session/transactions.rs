@@ -189,9 +189,9 @@ impl Session {
     pub async fn commit(&mut self, id: TransactionId) -> Result<()> {
         let transaction = self.taken(id)?;
         let core = self.core.clone();
-        let overlay = transaction.with(|state| {
+        let (overlay, events) = transaction.with(|state| {
             state.committing = true;
-            std::mem::take(&mut state.overlay)
+            (std::mem::take(&mut state.overlay), std::mem::take(&mut state.events))
         });
         let written = {
             let mut changes = overlay.changes();
@@ -199,8 +199,11 @@ impl Session {
                 changes.pop();
             }
             match changes.is_empty() {
-                true => Ok(None),
-                false => core.engine.write(Batch::blind(&changes), self.now_ms).await.map(Some),
+                true => {
+                    self.tell_kept(events);
+                    Ok(None)
+                }
+                false => self.write_whole(&changes, events).await.map(Some),
             }
         };
         match written {
@@ -239,7 +242,12 @@ impl Session {
     /// [`UnknownTransaction`](ErrorKind::UnknownTransaction), [`NothingToUndo`](ErrorKind::NothingToUndo).
     pub async fn undo(&mut self, id: TransactionId) -> Result<Vec<Before>> {
         let transaction = self.taken(id)?;
-        let undone = transaction.with(|state| state.overlay.undo());
+        let undone = transaction.with(|state| {
+            let undone = state.overlay.undo();
+            let steps = state.overlay.steps();
+            state.events.retain(|kept| kept.steps <= steps);
+            undone
+        });
         let result = match undone {
             None => Err(Error::new(ErrorKind::NothingToUndo, "nothing to undo")),
             Some(undone) => {

@@ -29,6 +29,7 @@ use crate::{
     config::TransactionLimits,
     engine::{Kept, KeyRef, Kind, Version},
     error::{Error, ErrorKind, Result},
+    session::KeptEvent,
 };
 
 /// A transaction's number: 1 for the first since the database was opened.
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub(crate) overlay: Overlay,
     /// The versions that an optimistic transaction read, by database and key.
     pub(crate) seen: BTreeMap<(u8, Box<[u8]>), Option<Version>>,
+    /// What happened in it, to be told of once it is committed.
+    pub(crate) events: Vec<KeptEvent>,
     /// Bytes of what it has locked.
     pub(crate) locked_bytes: usize,
     /// A command of it is being executed.

@@ -105,6 +105,11 @@ impl Overlay {
         }
     }
 
+    /// How many steps could be undone.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Where a key's entry is.
     pub(crate) fn current<'a>(&'a self, key: KeyRef<'a>, now_ms: u64) -> Current<'a> {
         let database = usize::from(key.database);

@@ -18,6 +18,7 @@ mod layers;
 mod library;
 mod memory;
 mod own_cost;
+mod publish;
 mod rebalance;
 mod restart;
 mod snapshot;
@@ -37,7 +38,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 24] = [
+pub(super) const ROWS: [Row; 25] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
@@ -65,6 +66,7 @@ pub(super) const ROWS: [Row; 24] = [
         "MULTI of 10 SETs; transactions of 2 writes on the line protocol",
         transactions::measure,
     ),
+    row("publish", "PUBLISH to a hundred subscribers", publish::measure),
     row("compression", "a GET of a compressed value", layers::compression),
 ];
 

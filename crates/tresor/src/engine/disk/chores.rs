@@ -17,7 +17,7 @@ use super::{
     write,
 };
 use crate::{
-    engine::KeyRef,
+    engine::{KeyRef, Removal, Removals},
     error::{Error, ErrorKind, Result},
     oplog::Refused,
 };
@@ -29,9 +29,9 @@ const WRITING_OUT: Duration = Duration::from_millis(2);
 const TOGETHER: usize = 256;
 
 /// Removes what has expired at this store time.
-pub(super) fn sweep(store: &Store, now_ms: u64, stop: &AtomicBool) {
+pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) && store.check_open().is_ok() {
-        match sweep_some(store, now_ms) {
+        match sweep_some(store, removals, now_ms) {
             Ok(true) => {}
             // The log has no room: entries stay, absent to readers, until the next sweep.
             Ok(false) | Err(Refused::NoRoom { .. }) => return,
@@ -44,16 +44,16 @@ pub(super) fn sweep(store: &Store, now_ms: u64, stop: &AtomicBool) {
 }
 
 /// Whether there may be more to do.
-fn sweep_some(store: &Store, now_ms: u64) -> Result<bool, Refused> {
+fn sweep_some(store: &Store, removals: &Removals, now_ms: u64) -> Result<bool, Refused> {
     let due = store.read().and_then(|whole| whole.tables.due(now_ms, TOGETHER)).map_err(Refused::Failed)?;
     let more = due.len() == TOGETHER;
     for due in due {
-        remove(store, due, now_ms)?;
+        remove(store, removals, due, now_ms)?;
     }
     Ok(more)
 }
 
-fn remove(store: &Store, due: Due, now_ms: u64) -> Result<(), Refused> {
+fn remove(store: &Store, removals: &Removals, due: Due, now_ms: u64) -> Result<(), Refused> {
     let Due { at_ms, physical, address } = due;
     let Some((key, member)) = address::decode(&address) else {
         return Err(Refused::Failed(Error::new(ErrorKind::Internal, "a row of the expiries has no address")));
@@ -70,7 +70,11 @@ fn remove(store: &Store, due: Due, now_ms: u64) -> Result<(), Refused> {
     let key = KeyRef { database: physical, key: &key, member: &member };
     let planned = [write::removal(key, address, at_ms)];
     let effect = crate::engine::Effect { existed: true, version: 0 };
-    write::finish(store, &mut hold, now_ms, &planned, smallvec::smallvec![effect], 0)?;
+    let outcome = write::finish(store, &mut hold, now_ms, &planned, smallvec::smallvec![effect], 0)?;
+    if let Some(database) = hold.whole().mapping.iter().position(|mapped| *mapped == physical) {
+        let key = KeyRef { database: database as u8, ..key };
+        removals.note(Removal::Expired, key, outcome.sequence);
+    }
     store.expired.fetch_add(1, Ordering::Relaxed);
     Ok(())
 }

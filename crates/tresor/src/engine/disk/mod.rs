@@ -36,7 +36,7 @@ use self::{
 };
 use super::{
     Batch, Capabilities, Change, Count, DATABASES, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome,
-    Page, Scan, Seen, Sequence, Status, Visit,
+    Page, Removals, Scan, Seen, Sequence, Status, Visit,
     background::{Background, Chores, Schedule},
     cursors::Cursors,
 };
@@ -69,6 +69,8 @@ pub struct DiskOptions {
     pub checkpoint_log_bytes: u64,
     /// ...and at the latest after this time, if anything has changed.
     pub checkpoint_interval: Duration,
+    /// Whom it tells of what it removes by itself.
+    pub removals: Arc<Removals>,
 }
 
 impl Default for DiskOptions {
@@ -80,6 +82,7 @@ impl Default for DiskOptions {
             tables_path: None,
             checkpoint_log_bytes: 256 << 20,
             checkpoint_interval: Duration::from_secs(3600),
+            removals: Arc::default(),
         }
     }
 }
@@ -122,8 +125,10 @@ impl DiskEngine {
             interval: options.checkpoint_interval,
         };
         let (sweeping, saving) = (store.clone(), store.clone());
+        let removals = options.removals.clone();
         let chores = Chores {
-            sweep: Box::new(move |now_ms, stop| chores::sweep(&sweeping, now_ms, stop)),
+            removals: removals.clone(),
+            sweep: Box::new(move |now_ms, stop| chores::sweep(&sweeping, &removals, now_ms, stop)),
             save: Some((
                 store.log.clone(),
                 Box::new(move |stop: &AtomicBool| chores::checkpoint(&saving, stop)),

@@ -9,11 +9,11 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// Milliseconds to a unit of the notes' time: an entry's memory comes back at most this late, plus the
 /// sweep's period.
-const UNIT_MS: u64 = 256;
+const UNIT_MS: u64 = 16;
 
-/// Bits of a note that are position; the 36 above are time and last until the year 2527. An expiry
-/// beyond that is noted for then. Tables have far fewer than 2^28 groups.
-const POSITION_BITS: u32 = 28;
+/// Bits of a note that are position; the 40 above are time and last until the year 2527. An expiry
+/// beyond that is noted for then. Tables have far fewer than 2^24 groups.
+const POSITION_BITS: u32 = 24;
 
 /// The positions that a note may stand for.
 const SPAN: u32 = u32::MAX >> POSITION_BITS;

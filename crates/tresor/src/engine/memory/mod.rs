@@ -38,8 +38,8 @@ use std::{
 
 use self::{loading::Loading, store::Store, table::Hasher};
 use super::{
-    Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen,
-    Sequence, Status, Visit,
+    Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals,
+    Scan, Seen, Sequence, Status, Visit,
     background::{Background, Chores, Schedule},
     disk,
     random::random_word,
@@ -64,6 +64,8 @@ pub struct MemoryOptions {
     pub snapshot_log_bytes: u64,
     /// A snapshot is taken at the latest after this time, if anything has changed.
     pub snapshot_interval: Duration,
+    /// Whom it tells of what it removes by itself.
+    pub removals: Arc<Removals>,
 }
 
 impl Default for MemoryOptions {
@@ -72,6 +74,7 @@ impl Default for MemoryOptions {
             limit: Arc::default(),
             snapshot_log_bytes: 256 * 1024 * 1024,
             snapshot_interval: Duration::from_secs(3600),
+            removals: Arc::default(),
         }
     }
 }
@@ -135,6 +138,7 @@ impl MemoryEngine {
         };
         let (sweeping, saving) = (store.clone(), store.clone());
         let chores = Chores {
+            removals: store.removals.clone(),
             sweep: Box::new(move |now_ms, stop| sweep::sweep(&sweeping, now_ms, stop)),
             save: store
                 .log

@@ -8,7 +8,6 @@ use super::{
     keyspace::{Keyspace, SHARDS},
     shard::Shard,
     store::{Address, Store},
-    table::Place,
 };
 use crate::{
     engine::{
@@ -37,10 +36,7 @@ pub(super) fn read(
         for (at, key) in chunk.iter().enumerate() {
             let visit = |entry: Option<EntryRef<'_>>| visit(from + at, entry);
             let seen = match ahead.get_mut(at) {
-                Some((address, Some(shard))) => {
-                    let place = shard.find(&address.name);
-                    show(store, shard, place, now_ms, visit)
-                }
+                Some((address, Some(shard))) => show(store, (shard, address), now_ms, visit),
                 _ => read_one(store, *key, now_ms, visit),
             };
             sequence = sequence.max(seen);
@@ -62,19 +58,18 @@ fn read_one(
         return 0;
     }
     let (_, mut shard) = store.lock(&mut address, key.database);
-    let place = shard.find(&address.name);
-    show(store, &mut shard, place, now_ms, visit)
+    show(store, (&mut shard, &address), now_ms, visit)
 }
 
 /// Shows one entry, marks it as used, and tells the number that was observed.
 #[inline]
 fn show(
     store: &Store,
-    shard: &mut Shard,
-    place: Option<Place>,
+    (shard, address): (&mut Shard, &Address<'_>),
     now_ms: u64,
     visit: impl FnOnce(Option<EntryRef<'_>>),
 ) -> Sequence {
+    let place = shard.find(&address.name);
     let removed = shard.removed;
     let Some(place) = place else {
         visit(None);
@@ -87,7 +82,8 @@ fn show(
         }
         expired => {
             visit(None);
-            return expired.map_or(removed, |entry| entry.version());
+            let version = expired.map_or(removed, |entry| entry.version());
+            return if store.bury(address, shard, Some(place), now_ms) { shard.removed } else { version };
         }
     };
     store.limit.touch(shard, place);
@@ -118,8 +114,7 @@ fn read_together(store: &Store, keys: &[KeyRef<'_>], now_ms: u64, visit: &mut Vi
             .binary_search_by_key(&(address.physical, address.shard), |(place, _)| *place)
             .expect("every key's shard is locked");
         let shard = &mut *guards[at].1;
-        let place = shard.find(&address.name);
-        sequence = sequence.max(show(store, shard, place, now_ms, |entry| visit(index, entry)));
+        sequence = sequence.max(show(store, (shard, address), now_ms, |entry| visit(index, entry)));
     }
     Seen { sequence }
 }

@@ -20,7 +20,9 @@ use super::{
     table::{Hasher, Place, Table},
 };
 use crate::{
-    engine::{DATABASES, Eventual, KeyRef, Kind, MAX_SEQUENCE, Sequence, Version, step::Step},
+    engine::{
+        DATABASES, Eventual, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals, Sequence, Version, step::Step,
+    },
     error::{Error, ErrorKind, Result},
     oplog::{Log, Logged, Refused},
 };
@@ -47,6 +49,7 @@ pub(super) struct Store {
     /// Numbers that a shard of a volatile store takes at a time; with one they rise in the order of changes.
     pub(super) numbers_at_a_time: u64,
     pub(super) limit: Limit,
+    pub(super) removals: Arc<Removals>,
     pub(super) log: Option<Arc<Log>>,
     pub(super) store_id: u64,
     pub(super) expired: AtomicU64,
@@ -86,6 +89,7 @@ impl Store {
             lifted: AtomicU64::new(0),
             numbers_at_a_time: NUMBERS,
             limit: Limit::new(options.limit.clone(), hasher),
+            removals: options.removals.clone(),
             log: None,
             store_id,
             expired: AtomicU64::new(0),
@@ -252,7 +256,7 @@ impl Store {
         &self,
         (physical, number): (u8, usize),
         shard: &mut Shard,
-        place: Place,
+        (place, why): (Place, Removal),
         now_ms: u64,
     ) -> Result<(), Refused> {
         let Some(entry) = shard.entry(place) else { return Ok(()) };
@@ -264,7 +268,46 @@ impl Store {
         let version = self.number(shard, now_ms, logged)?;
         let address = Address { physical, shard: number, name };
         self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, version);
+        if self.removals.are_told()
+            && let Some(database) = self.mapping().iter().position(|mapped| *mapped == physical)
+        {
+            let key = KeyRef { database: database as u8, key: &key, member: &member };
+            self.removals.note(why, key, version);
+        }
         Ok(())
+    }
+
+    /// Removes an entry that somebody has found expired, where that is told of; whether it did. Else it stays,
+    /// absent to everybody, until the sweep.
+    #[inline]
+    pub(super) fn bury(
+        &self,
+        address: &Address<'_>,
+        shard: &mut Shard,
+        place: Option<Place>,
+        now_ms: u64,
+    ) -> bool {
+        self.removals.are_told() && self.bury_expired(address, shard, place, now_ms)
+    }
+
+    #[cold]
+    fn bury_expired(
+        &self,
+        address: &Address<'_>,
+        shard: &mut Shard,
+        place: Option<Place>,
+        now_ms: u64,
+    ) -> bool {
+        let Some(place) = place else { return false };
+        if !shard.entry(place).is_some_and(|entry| entry.is_expired(now_ms)) {
+            return false;
+        }
+        let place = (place, Removal::Expired);
+        let removed = self.remove((address.physical, address.shard), shard, place, now_ms).is_ok();
+        if removed {
+            self.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        removed
     }
 
     /// Evicts until the limit is kept. Before a change that may need memory, without any lock held.
@@ -293,7 +336,7 @@ impl Store {
         let mut shard = self.keyspace(physical).lock(number);
         if let Some((_, victim)) = self.limit.worst(&shard, seed).worst {
             self.limit.spare(&mut shard, seed, victim);
-            self.remove((physical, number), &mut shard, victim, now_ms)?;
+            self.remove((physical, number), &mut shard, (victim, Removal::Evicted), now_ms)?;
             self.evicted.fetch_add(1, Ordering::Relaxed);
         }
         Ok(true)

@@ -8,7 +8,7 @@ use super::{
     keyspace::{Keyspace, SHARDS},
     store::Store,
 };
-use crate::oplog::Refused;
+use crate::{engine::Removal, oplog::Refused};
 
 /// Entries removed under one shard's lock before others get it.
 const REMOVALS: usize = 64;
@@ -49,7 +49,7 @@ fn sweep_shard(store: &Store, place: (u8, usize), keyspace: &Keyspace, now_ms: u
                 keyspace.note_due(place.1, &mut shard);
                 return;
             };
-            match store.remove(place, &mut shard, expired, now_ms) {
+            match store.remove(place, &mut shard, (expired, Removal::Expired), now_ms) {
                 Ok(()) => store.expired.fetch_add(1, Ordering::Relaxed),
                 // The log has no room: the entry stays, absent to readers, until the next sweep.
                 Err(Refused::NoRoom { .. } | Refused::Failed(_)) => return,

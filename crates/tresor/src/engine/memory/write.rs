@@ -67,6 +67,13 @@ pub(super) fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> R
     }
 }
 
+/// The place of an entry; one that has expired goes first, where that is told of.
+#[inline]
+fn find(store: &Store, (shard, address): (&mut Shard, &Address<'_>), now_ms: u64) -> Option<Place> {
+    let place = shard.find(&address.name);
+    if store.bury(address, shard, place, now_ms) { None } else { place }
+}
+
 /// What is at a place: the entry if it is not expired, and the number that its reader observes.
 #[inline]
 pub(super) fn current<'s>(
@@ -99,7 +106,7 @@ pub(super) fn write_locked(
     change: &Change<'_>,
     now_ms: u64,
 ) -> Result<Outcome, Refused> {
-    let place = shard.find(&address.name);
+    let place = find(store, (shard, address), now_ms);
     let (entry, observed) = current(shard, place, now_ms);
     if !holds(change.guard(), entry.as_ref()) {
         return Ok(refused(0, entry.map(|entry| entry.version), observed));
@@ -119,7 +126,7 @@ fn try_update(store: &Store, key: KeyRef<'_>, now_ms: u64, edit: &mut Edit<'_>) 
     store.check_open().map_err(Refused::Failed)?;
     let mut address = store.address(key);
     let (keyspace, mut shard) = store.lock(&mut address, key.database);
-    let place = shard.find(&address.name);
+    let place = find(store, (&mut shard, &address), now_ms);
     let (entry, observed) = current(&shard, place, now_ms);
     let existed = entry.is_some();
     let version = entry.map_or(0, |entry| entry.version);

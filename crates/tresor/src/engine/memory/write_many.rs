@@ -63,6 +63,12 @@ pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64)
     store.check_open().map_err(Refused::Failed)?;
     let (mut guards, addresses) = lock_all(store, changes);
     fetch(&guards, &addresses);
+    if store.removals.are_told() {
+        for (address, guard) in addresses.iter().flatten() {
+            let shard = &mut *guards[*guard].1;
+            store.bury(address, shard, shard.find(&address.name), now_ms);
+        }
+    }
     if changes.iter().any(|change| change.guard() != Guard::None)
         && let Some(refused) = refusal(&guards, changes, &addresses, now_ms)
     {

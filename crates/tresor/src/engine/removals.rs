@@ -1,0 +1,65 @@
+//! Entries that an engine removes by itself: it says so, if anybody listens.
+//!
+//! An engine tells of a removal under the entry's lock, so what it tells of a key stands in the order in which
+//! it happened. Whoever listens is short, and never calls an engine.
+
+use std::{
+    fmt,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use super::{KeyRef, Sequence};
+
+/// Why an engine has removed an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Its time was over.
+    Expired,
+    /// It gave way to others for want of memory.
+    Evicted,
+}
+
+type Listener = dyn Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync;
+
+/// Who hears of removals.
+#[derive(Default)]
+pub struct Removals {
+    told: AtomicBool,
+    listener: OnceLock<Box<Listener>>,
+}
+
+impl Removals {
+    /// Sets who listens; once. Nothing is told before [`tell`](Self::tell).
+    pub fn listen(&self, listener: impl Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+    }
+
+    /// Whether removals are told of from now on; then they are made soon after they are due, too.
+    pub fn tell(&self, told: bool) {
+        self.told.store(told, Relaxed);
+    }
+
+    /// Whether they are.
+    #[inline]
+    pub fn are_told(&self) -> bool {
+        self.told.load(Relaxed)
+    }
+
+    /// Tells of a removal and its number. The key is one of a numbered database.
+    pub fn note(&self, removal: Removal, key: KeyRef<'_>, sequence: Sequence) {
+        if self.are_told()
+            && let Some(listener) = self.listener.get()
+        {
+            listener(removal, key, sequence);
+        }
+    }
+}
+
+impl fmt::Debug for Removals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Removals").field("told", &self.told).finish_non_exhaustive()
+    }
+}
