@@ -12,8 +12,10 @@ use std::{
     task::{Context, Poll},
 };
 
+type Working<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// The one answer, if there is one. Clones mean the same.
-pub(super) struct Underway<T>(Rc<RefCell<Option<Pin<Box<dyn Future<Output = T>>>>>>);
+pub(super) struct Underway<T>(Rc<RefCell<Option<Working<T>>>>);
 
 impl<T> Default for Underway<T> {
     fn default() -> Self {
