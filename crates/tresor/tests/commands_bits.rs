@@ -4,10 +4,7 @@
 
 mod commands_client;
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
+use std::{sync::Arc, thread};
 
 use bytes::Bytes;
 use commands_client::{TestClient, database};
@@ -18,7 +15,8 @@ use tresor::{
     reply::Reply,
 };
 use tresor_testkit::{
-    Reply as Answer, SessionDoor, TemporaryDirectory,
+    HeldEngine, ModelEngine, Moment, Reply as Answer, SessionDoor, TemporaryDirectory,
+    deadline::wait_until,
     random::{self, Random},
 };
 
@@ -373,32 +371,30 @@ fn bits_beyond_the_longest_value_are_refused() {
     assert_eq!(client.reply("BITPOS key 1"), Reply::Integer(beyond as i64 - 1));
 }
 
-/// COPY and BITOP read and write in two steps: what is written in between must not be overtaken.
+/// COPY, MOVE and BITOP read and write in two steps: what is written in between must be in what they write.
 #[test]
 fn a_write_during_a_copy_is_not_overtaken() {
-    const WRITES: usize = 3_000;
-    for command in ["COPY source target REPLACE", "BITOP OR target source"] {
-        let (database, ended) = (database(), AtomicBool::new(false));
-        TestClient::connect(&database, "10.0.0.1:1").reply("MSET source 0 target 0");
+    for (command, result) in [
+        ("COPY source target REPLACE", "GET target"),
+        ("BITOP OR target source nobody", "GET target"),
+        ("MOVE source 1", "GET source"),
+    ] {
+        let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
+        let database = Database::over(engine.clone(), Config::memory()).unwrap();
+        let mut writer = SessionDoor::new(&database);
+        run(&mut writer, "SET source old");
+        let held = engine.hold_next(Moment::After);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut client = TestClient::connect(&database, "10.0.0.1:2");
-                while !ended.load(Ordering::Relaxed) {
-                    assert_eq!(client.reply(command), Reply::Integer(1));
-                }
-            });
-            let mut client = TestClient::connect(&database, "10.0.0.1:3");
-            let mut first_apart = None;
-            for number in 0..WRITES {
-                let number = number % 10;
-                client.reply(&format!("MSET source {number} target {number}"));
-                let Reply::Array(values) = client.reply("MGET source target") else { panic!("no array") };
-                if values[0] != values[1] {
-                    first_apart.get_or_insert(values);
-                }
-            }
-            ended.store(true, Ordering::Relaxed);
-            assert_eq!(first_apart, None, "{command}");
+            let copier = scope.spawn(|| run(&mut SessionDoor::new(&database), command));
+            wait_until("the source to be read", || engine.is_holding());
+            run(&mut writer, "SET source new");
+            held.let_go();
+            assert!(copier.join().unwrap().integer() > Some(0), "{command}");
         });
+        if command.starts_with("MOVE") {
+            assert_eq!(integer(&mut writer, "EXISTS source"), 0);
+            run(&mut writer, "SELECT 1");
+        }
+        assert_eq!(run(&mut writer, result).bytes(), Some(&b"new"[..]), "{command}");
     }
 }
