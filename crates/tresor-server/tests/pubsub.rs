@@ -27,7 +27,7 @@ fn message(protocol: u8, words: &[&str]) -> Reply {
 fn connect(server: &Server, protocol: u8) -> RespClient {
     let mut client = client(server);
     if protocol == 3 {
-        client.hello(3).unwrap();
+        client.hello(3).expect("the server answers");
     }
     client
 }
@@ -35,7 +35,10 @@ fn connect(server: &Server, protocol: u8) -> RespClient {
 /// A client that listens to one channel.
 fn listener(server: &Server, channel: &str) -> RespClient {
     let mut client = client(server);
-    assert_eq!(client.command(&["SUBSCRIBE", channel]).unwrap(), confirmed(2, "subscribe", channel, 1));
+    assert_eq!(
+        client.command(&["SUBSCRIBE", channel]).expect("the server answers"),
+        confirmed(2, "subscribe", channel, 1)
+    );
     client
 }
 

@@ -34,7 +34,7 @@ struct Ear {
 
 impl Ear {
     fn new(mut client: RespClient, publisher: RespClient) -> Self {
-        client.command(&["PSUBSCRIBE", "__key*__:*"]).unwrap();
+        client.command(&["PSUBSCRIBE", "__key*__:*"]).expect("the server answers");
         Self { client, publisher }
     }
 
@@ -44,14 +44,16 @@ impl Ear {
 
     /// The next event as `channel payload`, without what all channels have in common.
     fn next(&mut self) -> String {
-        let Reply::Array(elements) = self.client.reply().unwrap() else { panic!("not a message") };
+        let Reply::Array(elements) = self.client.reply().expect("the server answers") else {
+            panic!("not a message")
+        };
         let text = |at: usize| String::from_utf8_lossy(elements[at].bytes().expect("bytes")).into_owned();
         format!("{} {}", text(2).trim_start_matches("__key"), text(3))
     }
 
     /// The events that have come until now.
     fn events(&mut self) -> Vec<String> {
-        self.publisher.command(&["PUBLISH", "__key-end__:", ""]).unwrap();
+        self.publisher.command(&["PUBLISH", "__key-end__:", ""]).expect("the server answers");
         std::iter::from_fn(|| Some(self.next()).filter(|event| !event.starts_with("-end"))).collect()
     }
 
@@ -267,12 +269,12 @@ fn unix_ms() -> u64 {
 fn expire_soon(server: &Server) -> u64 {
     let mut ear = Ear::at(server);
     let mut client = client(server);
-    client.command(&["CONFIG", "SET", "notify-keyspace-events", "Ex"]).unwrap();
+    client.command(&["CONFIG", "SET", "notify-keyspace-events", "Ex"]).expect("the server answers");
     let start_ms = unix_ms();
     for number in 1..=20 {
         let key = format!("k{number}");
         let reply = client.command(&["SET", &key, "v", "PXAT", &(start_ms + 40 * number).to_string()]);
-        assert_eq!(reply.unwrap(), Reply::Simple("OK".into()));
+        assert_eq!(reply.expect("the server answers"), Reply::Simple("OK".into()));
     }
     let mut late_ms = 0;
     for _ in 1..=20 {

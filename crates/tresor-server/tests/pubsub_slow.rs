@@ -12,17 +12,19 @@ fn ok() -> Reply {
 
 fn listener(server: &Server) -> RespClient {
     let mut client = client(server);
-    client.command(&["SUBSCRIBE", "c"]).unwrap();
+    client.command(&["SUBSCRIBE", "c"]).expect("the server answers");
     client
 }
 
 fn limit(operator: &mut RespClient, limit: &str) {
-    let reply = operator.command(&["CONFIG", "SET", "client-output-buffer-limit", limit]).unwrap();
+    let reply = operator
+        .command(&["CONFIG", "SET", "client-output-buffer-limit", limit])
+        .expect("the server answers");
     assert_eq!(reply, ok());
 }
 
 fn dropped(operator: &mut RespClient) -> bool {
-    let info = operator.command(&["INFO", "stats"]).unwrap();
+    let info = operator.command(&["INFO", "stats"]).expect("the server answers");
     let info = info.text().expect("text").to_owned();
     let line = info.lines().find(|line| line.starts_with("client_output_buffer_limit_disconnections:"));
     match line.expect("INFO tells it").trim_end().rsplit(':').next() {
@@ -34,7 +36,7 @@ fn dropped(operator: &mut RespClient) -> bool {
 
 /// The bytes of messages that wait for subscribers, as CLIENT LIST tells them.
 fn waiting(operator: &mut RespClient) -> Vec<usize> {
-    let list = operator.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).unwrap();
+    let list = operator.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).expect("the server answers");
     let field = |line: &str| line.split(" omem=").nth(1)?.split(' ').next()?.parse().ok();
     list.text().expect("text").lines().map(|line| field(line).expect("omem is told")).collect()
 }

@@ -36,7 +36,7 @@ use crate::{
 pub(crate) use self::events::Kept as KeptEvent;
 pub use self::transactions::Before;
 use self::{
-    subscriptions::{Subscriptions, is_subscription},
+    subscriptions::{Subscriptions, Unpublished, is_subscription},
     transactions::Isolated,
 };
 
@@ -75,8 +75,8 @@ pub struct Session {
     mail_due: bool,
     /// It has published something since threads were last woken.
     published: bool,
-    /// What EXEC publishes once it is applied: whether with SPUBLISH, channel, payload.
-    unpublished: Vec<(bool, Box<[u8]>, Box<[u8]>)>,
+    /// What EXEC publishes once it is applied.
+    unpublished: Vec<Unpublished>,
     /// As what the next change is told of.
     wording: Wording,
 }
@@ -200,6 +200,7 @@ impl Session {
         if self.pinned {
             return wait.await;
         }
+        self.wake_listeners();
         let inside = std::mem::take(&mut self.inside);
         if inside {
             self.core.gates.leave(self.worker);

@@ -17,15 +17,15 @@ fn who_subscribes_gets_what_is_published_from_then_on() {
     assert_eq!(store.publish("a", "1"), 1);
     subscription.add_pattern("b*");
     assert_eq!(store.publish("b", "2"), 2);
-    assert_eq!(text(&subscription.next().unwrap()), ("a".into(), "1".into()));
-    let by: Vec<_> = (0..2).map(|_| subscription.next().unwrap().pattern).collect();
+    assert_eq!(text(&subscription.wait().unwrap()), ("a".into(), "1".into()));
+    let by: Vec<_> = (0..2).map(|_| subscription.wait().unwrap().pattern).collect();
     assert_eq!(by, [None, Some("b*".into())]);
-    assert_eq!(subscription.try_next().unwrap(), None);
+    assert_eq!(subscription.try_message().unwrap(), None);
     subscription.remove_channel("a");
     subscription.remove_pattern("b*");
     assert_eq!(store.publish("a", "3"), 0);
     assert_eq!(store.publish("b", "4"), 1);
-    assert_eq!(text(&subscription.next().unwrap()), ("b".into(), "4".into()));
+    assert_eq!(text(&subscription.wait().unwrap()), ("b".into(), "4".into()));
     drop(subscription);
     assert_eq!(store.publish("b", "5"), 0);
 }
@@ -35,7 +35,7 @@ fn a_thread_waits_for_its_messages() {
     let store = Database::open(Config::memory()).unwrap();
     let mut subscription = store.subscribe(["c"]);
     let listener =
-        thread::spawn(move || (0..1000).map(|_| text(&subscription.next().unwrap()).1).collect::<Vec<_>>());
+        thread::spawn(move || (0..1000).map(|_| text(&subscription.wait().unwrap()).1).collect::<Vec<_>>());
     for number in 0..1000 {
         assert_eq!(store.publish("c", number.to_string()), 1);
     }
@@ -52,10 +52,10 @@ fn who_takes_nothing_is_dropped_at_the_limit() {
     let (mut idle, mut reader) = (store.subscribe(["c"]), store.subscribe(["c"]));
     for _ in 0..200 {
         store.publish("c", [b'x'; 1000]);
-        assert_eq!(reader.next().unwrap().payload.len(), 1000);
+        assert_eq!(reader.wait().unwrap().payload.len(), 1000);
     }
-    assert_eq!(idle.next().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(idle.try_next().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(idle.wait().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(idle.try_message().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.hub().dropped(), 1);
     assert!(store.memory_limit().buffer_bytes() < 100_000);
 }
@@ -72,7 +72,17 @@ fn a_program_hears_of_events() {
     store.notify(EventClasses::default()).unwrap();
     store.put("k", 3).unwrap();
     assert_eq!(store.publish("__keyspace@0__:k", "end"), 1);
-    let events: Vec<_> = (0..3).map(|_| text(&subscription.next().unwrap()).1).collect();
+    let events: Vec<_> = (0..3).map(|_| text(&subscription.wait().unwrap()).1).collect();
     assert_eq!(events, ["set", "del", "end"]);
     store.close().unwrap();
+}
+
+#[test]
+fn nothing_is_left_of_a_database_that_tells_of_events() {
+    let store = Database::open(Config::memory()).unwrap();
+    store.notify(EventClasses::parse("KEA").unwrap()).unwrap();
+    store.put("k", 1).unwrap();
+    let engine = std::sync::Arc::downgrade(store.engine());
+    drop(store);
+    assert!(engine.upgrade().is_none());
 }

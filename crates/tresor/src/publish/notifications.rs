@@ -85,8 +85,13 @@ impl Notifications {
             stop: AtomicBool::new(false),
             waiter: OnceLock::new(),
         });
-        let told = shared.clone();
-        removals.listen(move |removal, key, sequence| told.removed(removal, key, sequence));
+        // Weak, because the engine has the listener and what listens has the engine.
+        let told = Arc::downgrade(&shared);
+        removals.listen(move |removal, key, sequence| {
+            if let Some(told) = told.upgrade() {
+                told.removed(removal, key, sequence);
+            }
+        });
         Self { classes: AtomicU32::new(0), shared, removals, thread: Mutex::default() }
     }
 
@@ -155,7 +160,8 @@ impl Notifications {
         places
     }
 
-    /// They are changed, or not, and this is what happened. Publishes what is durable.
+    /// They are changed, or not, and this is what happened. Publishes what is durable; who listens is woken by
+    /// the caller, when there is no more to come for the moment.
     pub(crate) fn finish(&self, places: &[Place], told: Vec<Told>) {
         {
             let mut pending = self.shared.pending.lock();
@@ -238,6 +244,7 @@ impl Shared {
             let told = mem::take(&mut self.pending.lock().handed);
             if told.is_empty() {
                 self.publish_ready();
+                self.hub.wake();
                 if self.pending.lock().handed.is_empty() {
                     thread::park();
                 }
@@ -246,6 +253,7 @@ impl Shared {
             self.publish_once_durable(told);
             self.pending.lock().busy = false;
             self.publish_ready();
+            self.hub.wake();
         }
     }
 
@@ -296,7 +304,6 @@ impl Shared {
                 }
             }
         }
-        self.hub.wake();
     }
 }
 

@@ -32,7 +32,7 @@ impl Database {
     /// let store = tresor::Database::open(tresor::Config::memory())?;
     /// let mut news = store.subscribe(["news", "weather"]);
     /// assert_eq!(store.publish("news", "it works"), 1);
-    /// let message = news.next()?;
+    /// let message = news.wait()?;
     /// assert_eq!((&*message.channel, &*message.payload), (&b"news"[..], &b"it works"[..]));
     /// # Ok(())
     /// # }
@@ -92,28 +92,28 @@ impl Subscription {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) from when more waited than `client-output-buffer-limit` lets:
     /// subscribe anew.
-    pub fn next(&mut self) -> Result<Message> {
+    pub fn wait(&mut self) -> Result<Message> {
         block_on(self.next_message())
     }
 
     /// The same without blocking, on any runtime.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`wait`](Self::wait).
     pub async fn next_message(&mut self) -> Result<Message> {
-        poll_fn(|context| self.poll_next(context)).await
+        poll_fn(|context| self.poll_message(context)).await
     }
 
     /// The same as a poll.
-    pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<Result<Message>> {
+    pub fn poll_message(&mut self, context: &Context<'_>) -> Poll<Result<Message>> {
         self.outbox.poll_message(context).map(|message| message.ok_or_else(too_slow))
     }
 
     /// The next message if there is one already.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
-    pub fn try_next(&mut self) -> Result<Option<Message>> {
+    /// As [`wait`](Self::wait).
+    pub fn try_message(&mut self) -> Result<Option<Message>> {
         if self.outbox.is_closed() { Err(too_slow()) } else { Ok(self.outbox.try_message()) }
     }
 }

@@ -33,6 +33,10 @@ impl Drop for Changing {
     }
 }
 
+/// Events of a transaction from which on no more is kept that has changed nothing; what changes something is
+/// bounded by the bytes that it writes.
+const KEPT: usize = 1 << 16;
+
 /// An event of a transaction, with the number of steps that there were by then.
 pub(crate) struct Kept {
     pub(crate) steps: usize,
@@ -63,6 +67,7 @@ impl Session {
     #[cold]
     fn tell(&mut self, told: Vec<Told>) {
         match &self.scope {
+            Some(transaction) if transaction.with(|state| state.events.len() >= KEPT) => {}
             Some(transaction) => keep(transaction, told),
             None => {
                 self.published = true;
@@ -139,7 +144,11 @@ impl Session {
     }
 
     /// Applies what a transaction has written and tells of all that happened in it, if anything did.
-    pub(super) async fn write_whole(&mut self, changes: &[Change<'_>], events: Vec<Kept>) -> Result<Outcome> {
+    pub(super) async fn write_whole(
+        &mut self,
+        changes: &[Change<'_>],
+        events: &mut Vec<Kept>,
+    ) -> Result<Outcome> {
         if !self.core.notifications.are_on() {
             return self.core.engine.write(Batch::blind(changes), self.now_ms).await;
         }
@@ -152,7 +161,7 @@ impl Session {
                 let key = Some(KeyRef::new(told.database, &told.key));
                 numbers.iter().rev().find(|(changed, _)| *changed == key).map(|(_, effect)| effect.version)
             };
-            changing.told = events.into_iter().map(|kept| kept.told).collect();
+            changing.told = events.drain(..).map(|kept| kept.told).collect();
             for told in &mut changing.told {
                 told.number = number(told).unwrap_or(outcome.sequence);
                 told.sequence = told.sequence.max(outcome.sequence);

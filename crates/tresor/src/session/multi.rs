@@ -416,13 +416,13 @@ impl Session {
 
     async fn apply_queue(&mut self, transaction: &Transaction, watched: &[Watched]) -> Result<Ran> {
         let mut state = transaction.with(std::mem::take);
-        let events = std::mem::take(&mut state.events);
+        let mut events = std::mem::take(&mut state.events);
         let Some(guarded) = Guarded::of(&state, watched) else { return Ok(Ran::WatchFailed) };
         if guarded.changes.is_empty() {
             self.tell_kept(events);
             return Ok(Ran::Applied);
         }
-        let outcome = self.write_whole(&guarded.changes, events).await?;
+        let outcome = self.write_whole(&guarded.changes, &mut events).await?;
         self.saw(outcome.sequence);
         Ok(match outcome.applied {
             Applied::Whole(_) => Ran::Applied,

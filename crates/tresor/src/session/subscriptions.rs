@@ -34,6 +34,13 @@ pub(super) fn is_subscription(row: &Row) -> bool {
     row.has(Flag::PubSub) && !row.has(Flag::Fast) && !row.has(Flag::Subcommand)
 }
 
+/// A message of an EXEC that is not yet applied.
+pub(super) struct Unpublished {
+    sharded: bool,
+    channel: Box<[u8]>,
+    payload: Box<[u8]>,
+}
+
 /// The names of each kind, as they were.
 pub(super) type Listened = [BTreeSet<Bytes>; 3];
 
@@ -144,7 +151,8 @@ impl Session {
     pub(crate) fn publish(&mut self, sharded: bool, channel: &[u8], payload: &[u8]) -> usize {
         let core = self.core.clone();
         if self.pinned {
-            self.unpublished.push((sharded, channel.into(), payload.into()));
+            let (channel_name, payload) = (channel.into(), payload.into());
+            self.unpublished.push(Unpublished { sharded, channel: channel_name, payload });
             let names = if sharded { Names::ShardChannel } else { Names::Channel };
             return core.hub.receivers(names, channel);
         }
@@ -159,7 +167,7 @@ impl Session {
 
     /// Hands out what EXEC has published, or forgets it.
     pub(super) fn publish_queued(&mut self, applied: bool) {
-        for (sharded, channel, payload) in mem::take(&mut self.unpublished) {
+        for Unpublished { sharded, channel, payload } in mem::take(&mut self.unpublished) {
             if applied {
                 self.publish(sharded, &channel, &payload);
             }

@@ -187,7 +187,7 @@ impl Session {
     pub async fn commit(&mut self, id: TransactionId) -> Result<()> {
         let transaction = self.taken(id)?;
         let core = self.core.clone();
-        let (overlay, events) = transaction.with(|state| {
+        let (overlay, mut events) = transaction.with(|state| {
             state.committing = true;
             (std::mem::take(&mut state.overlay), std::mem::take(&mut state.events))
         });
@@ -198,10 +198,10 @@ impl Session {
             }
             match changes.is_empty() {
                 true => {
-                    self.tell_kept(events);
+                    self.tell_kept(std::mem::take(&mut events));
                     Ok(None)
                 }
-                false => self.write_whole(&changes, events).await.map(Some),
+                false => self.write_whole(&changes, &mut events).await.map(Some),
             }
         };
         match written {
@@ -215,7 +215,9 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                transaction.with(|state| (state.overlay, state.committing) = (overlay, false));
+                transaction.with(|state| {
+                    (state.overlay, state.events, state.committing) = (overlay, events, false);
+                });
                 transaction.give(core.transactions.now_ns());
                 Err(error)
             }
