@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{CATALOG, Flag, Row};
 
 /// The families in the order of the page, with their headings.
-const GROUPS: [(&str, &str); 8] = [
+const GROUPS: [(&str, &str); 9] = [
     ("connection", "Connection"),
     ("generic", "Keys"),
     ("string", "Strings"),
@@ -13,6 +13,7 @@ const GROUPS: [(&str, &str); 8] = [
     ("pubsub", "Publish and subscribe"),
     ("transactions", "Transactions"),
     ("server", "Server"),
+    ("cluster", "Cluster"),
     ("tresor", "Tresor's own"),
 ];
 

@@ -7,8 +7,8 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs, object,
-    publish, range, server, string, transaction, transfer,
+    client, cluster, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs,
+    memory, object, publish, range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -281,7 +281,25 @@ catalog! {
     Watch "watch" -2 [Fast] (1 -1 1) "transactions" "2.2.0" "key [key ...]"
         "Lets EXEC do nothing if one of the keys has changed by then." "OK" => transaction::watch;
 
+    // Cluster
+    Cluster "cluster" -2 [Container] (0 0 0) "cluster" "3.0.0" ""
+        "Holds the commands of clients that ask for a cluster." "depends on the subcommand" => connection::container;
+    ClusterHelp "cluster|help" 2 [] (0 0 0) "cluster" "5.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ClusterInfo "cluster|info" 2 [] (0 0 0) "cluster" "3.0.0" ""
+        "Tells that this server is alone and holds every slot." "verbatim text" => cluster::info;
+    ClusterKeyslot "cluster|keyslot" 3 [] (0 0 0) "cluster" "3.0.0" "key"
+        "Tells which slot a key has in a cluster of Redis." "integer" => cluster::keyslot;
+    ClusterMyid "cluster|myid" 2 [] (0 0 0) "cluster" "3.0.0" ""
+        "Tells the server's id, new at each start." "bulk: 40 hexadecimal digits" => cluster::myid;
+
     // Server
+    Acl "acl" -2 [Container] (0 0 0) "server" "6.0.0" ""
+        "Holds the commands about users." "depends on the subcommand" => connection::container;
+    AclHelp "acl|help" 2 [] (0 0 0) "server" "6.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    AclWhoami "acl|whoami" 2 [] (0 0 0) "server" "6.0.0" ""
+        "Tells the user of the connection; there is one." "bulk: default" => server::whoami;
     Bgsave "bgsave" -1 [Admin Dangerous] (0 0 0) "server" "1.0.0" "[SCHEDULE]"
         "Begins a snapshot." "simple" => server::bgsave;
     Command "command" -1 [Container] (0 0 0) "server" "2.8.13" ""
@@ -312,6 +330,20 @@ catalog! {
         "Tells how the server is doing." "verbatim text" => info::info;
     Lastsave "lastsave" 1 [Fast Admin Dangerous] (0 0 0) "server" "1.0.0" ""
         "Tells when the last snapshot was finished, as a Unix time in seconds." "integer" => server::lastsave;
+    Lolwut "lolwut" -1 [Fast] (0 0 0) "server" "5.0.0" "[VERSION version]"
+        "Shows a chest, and the version." "verbatim text" => server::lolwut;
+    Memory "memory" -2 [Container] (0 0 0) "server" "4.0.0" ""
+        "Holds the commands about memory." "depends on the subcommand" => connection::container;
+    MemoryHelp "memory|help" 2 [] (0 0 0) "server" "4.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    MemoryUsage "memory|usage" -3 [Readonly] (2 2 1) "server" "4.0.0" "key [SAMPLES count]"
+        "Tells how many bytes a key and its value take in memory." "integer, or null when the key is absent" => memory::usage;
+    Module "module" -2 [Container] (0 0 0) "server" "4.0.0" ""
+        "Holds the commands about modules." "depends on the subcommand" => connection::container;
+    ModuleHelp "module|help" 2 [] (0 0 0) "server" "5.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    ModuleList "module|list" 2 [Admin] (0 0 0) "server" "4.0.0" ""
+        "Lists the modules: there are none." "empty array" => server::modules;
     Save "save" 1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" ""
         "Takes a snapshot and answers when it is on disk." "OK" => server::save;
     Shutdown "shutdown" -1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"

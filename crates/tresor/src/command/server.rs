@@ -33,6 +33,34 @@ pub(super) async fn wait(_: &mut Session, args: Args<'_>, reply: &mut ReplyWrite
     Ok(())
 }
 
+pub(super) async fn whoami(_: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    reply.bulk(b"default");
+    Ok(())
+}
+
+pub(super) async fn modules(_: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    reply.array(0);
+    Ok(())
+}
+
+pub(super) async fn lolwut(_: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    reply.verbatim(
+        "txt",
+        concat!(
+            "   ____________\n",
+            "  /___________/|\n",
+            " |     __     ||\n",
+            " |----|()|----||\n",
+            " |____________|/\n",
+            "\n",
+            "Tresor ver. ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        ),
+    );
+    Ok(())
+}
+
 pub(super) async fn save(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let engine = session.engine().clone();
     session.outside(engine.save()).await?;
