@@ -13,6 +13,9 @@ const CONNECTIONS: u32 = 50;
 /// A value of 32 bytes.
 pub(super) const VALUE: &str = "0123456789abcdef0123456789abcdef";
 
+/// A key by chance.
+const KEY: &str = "key:__rand_int__";
+
 /// One run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
@@ -29,6 +32,11 @@ pub(super) struct Run {
 pub(super) enum Operation {
     Get,
     Set,
+    Incr,
+    MgetOfTen,
+    Setrange,
+    /// Of the value under this key.
+    Bitcount(&'static str),
 }
 
 impl Operation {
@@ -36,6 +44,21 @@ impl Operation {
         match self {
             Self::Get => "GET",
             Self::Set => "SET",
+            Self::Incr => "INCR",
+            Self::MgetOfTen => "MGET of 10",
+            Self::Setrange => "SETRANGE",
+            Self::Bitcount(_) => "BITCOUNT",
+        }
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        match self {
+            Self::Get => vec!["GET", KEY],
+            Self::Set => vec!["SET", KEY, VALUE],
+            Self::Incr => vec!["INCR", "counter:__rand_int__"],
+            Self::MgetOfTen => [&["MGET"][..], &[KEY; 10]].concat(),
+            Self::Setrange => vec!["SETRANGE", KEY, "8", "89abcdef"],
+            Self::Bitcount(key) => vec!["BITCOUNT", key],
         }
     }
 }
@@ -55,10 +78,7 @@ impl Run {
         command.args(["--csv", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
         command.args(["-c", &CONNECTIONS.to_string(), "-n", &self.requests.to_string()]);
         command.args(["-P", &self.pipeline.to_string(), "-r", &self.keys.to_string()]);
-        match self.command {
-            Operation::Get => command.args(["GET", "key:__rand_int__"]),
-            Operation::Set => command.args(["SET", "key:__rand_int__", VALUE]),
-        };
+        command.args(self.command.words());
         let output = command.output().map_err(|error| format!("redis-benchmark: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let second = text.lines().last().and_then(|line| line.split(',').nth(1));

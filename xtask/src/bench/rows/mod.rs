@@ -6,6 +6,7 @@
 mod always;
 mod always_p99;
 mod cassandra;
+mod commands;
 mod cpu;
 mod engine_interface;
 mod expiry;
@@ -38,9 +39,10 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 25] = [
+pub(super) const ROWS: [Row; 26] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
+    row("commands", "processor time of INCR, MGET, SETRANGE and BITCOUNT", commands::measure),
     row("memory", "resident bytes a key, without and with an expiry", memory::measure),
     row("always", "SETs a second, each on disk before it is answered", always::measure),
     row("always-p99", "GETs beside clients that wait for the disk", always_p99::measure),
