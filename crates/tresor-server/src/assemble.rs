@@ -16,7 +16,7 @@ use tresor::{
 };
 
 use crate::{
-    Addresses, Ending, Server, ServerConfig, Stopper,
+    Addresses, Ending, ProgramControl, Server, ServerConfig, Stopper,
     sharding::{ReadShards, ShardChoice, ShardControl},
 };
 
@@ -69,6 +69,10 @@ pub struct Assembly {
     pub config_file: Option<PathBuf>,
     /// Which events of keys are published.
     pub notify: EventClasses,
+    /// Further settings, by the names and with the values that CONFIG SET takes.
+    pub parameters: Vec<(String, String)>,
+    /// What the program does for CONFIG; `None` where it is not the server's own.
+    pub program: Option<ProgramControl>,
     /// The front doors.
     pub server: ServerConfig,
 }
@@ -98,7 +102,10 @@ pub struct Assembled {
 pub fn assemble(assembly: Assembly) -> Result<Assembled> {
     let OpenStore { database, shards } = open_store(&assembly, Arc::new(SystemClock::new()))
         .map_err(|error| naming_the_option(&assembly, error))?;
-    set_up(&assembly, &database)?;
+    if let Err(error) = set_up(&assembly, &database) {
+        database.close()?;
+        return Err(error);
+    }
     let config = ServerConfig { shards: shards.clone(), ..assembly.server };
     match Server::start(database.clone(), config) {
         Ok(server) => Ok(Assembled { server, database, shards }),
@@ -179,9 +186,16 @@ fn set_up(assembly: &Assembly, database: &Database) -> Result<()> {
     }
     let addresses: Vec<String> = bind.iter().map(ToString::to_string).collect();
     settings.set_fact("bind", addresses.join(" "));
+    settings.set_fact("client-query-buffer-limit", assembly.server.limits.input_bytes.to_string());
     settings.set_fact("enable-debug-command", if assembly.enable_debug_command { "yes" } else { "no" });
     if let Some(file) = &assembly.config_file {
         settings.set_fact("config_file", file.display().to_string());
+    }
+    if let Some(program) = &assembly.program {
+        settings.set_program(program.for_database());
+    }
+    for (name, value) in &assembly.parameters {
+        database.set_parameter(name, value)?;
     }
     database.notify(assembly.notify)
 }

@@ -19,6 +19,7 @@ mod line;
 mod link;
 mod listener;
 mod listing;
+mod program;
 pub mod protocol;
 mod run;
 mod server;
@@ -30,6 +31,7 @@ mod worker;
 pub use http::HttpLimits;
 pub use key_rotation::KeySource;
 pub use limits::Limits;
+pub use program::{ProgramControl, RewriteFile};
 pub use server::{Addresses, Server, ServerConfig};
 pub use stop::{Ending, Stopper};
 

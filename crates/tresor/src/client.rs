@@ -186,6 +186,11 @@ impl Client {
         self.watched.store(keys as u64, Relaxed);
     }
 
+    /// How many keys it watches.
+    pub(crate) fn watched(&self) -> u64 {
+        self.watched.load(Relaxed)
+    }
+
     /// Back to what a new client is, but for its address and library.
     pub(crate) fn reset(&self) {
         self.set_no_evict(false);

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::{
     client::Clients,
     clock::{Clock, StoreTime, SystemClock},
+    command::set_at_start,
     config::{Config, ShardOf},
     engine::{Engine, Removals, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
@@ -58,12 +59,12 @@ pub(crate) struct Start {
     rate: Mutex<Rate>,
 }
 
-/// Commands a second, as seen between two questions.
+/// Commands, bytes received and bytes sent a second, as seen between two questions.
 #[derive(Default)]
 struct Rate {
     since_ns: u64,
-    commands: u64,
-    per_second: u64,
+    counts: [u64; 3],
+    a_second: [f64; 3],
 }
 
 /// Questions that follow one another faster get the same answer.
@@ -83,16 +84,17 @@ impl Start {
         })
     }
 
-    /// Commands a second since this was last asked, given how many there have been.
-    pub(crate) fn commands_per_second(&self, now_ns: u64, commands: u64) -> u64 {
+    /// What each of these counts has grown by in a second, since this was last asked.
+    pub(crate) fn rates(&self, now_ns: u64, counts: [u64; 3]) -> [f64; 3] {
         let mut rate = self.rate.lock();
         let passed_ns = now_ns.saturating_sub(rate.since_ns.max(self.at_ns));
         if passed_ns >= RATE_INTERVAL_NS {
-            let done = commands.saturating_sub(rate.commands);
-            let per_second = (u128::from(done) * 1_000_000_000 / u128::from(passed_ns)) as u64;
-            *rate = Rate { since_ns: now_ns, commands, per_second };
+            let seconds = passed_ns as f64 / 1e9;
+            let each = |at: usize| counts[at].saturating_sub(rate.counts[at]) as f64 / seconds;
+            let a_second = [each(0), each(1), each(2)];
+            *rate = Rate { since_ns: now_ns, counts, a_second };
         }
-        rate.per_second
+        rate.a_second
     }
 }
 
@@ -273,6 +275,15 @@ impl Database {
     /// [`Unavailable`](ErrorKind::Unavailable) when the system has no thread for it.
     pub fn notify(&self, classes: EventClasses) -> Result<()> {
         self.core.notifications.choose(classes)
+    }
+
+    /// Sets one of CONFIG SET's parameters, as a program does for what its user has chosen.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for a name that is not known, a value that does not fit it, and what
+    /// can only be decided when the database is opened.
+    pub fn set_parameter(&self, name: &str, value: &str) -> Result<()> {
+        set_at_start(&self.core, name, value)
     }
 
     /// What can be changed while it runs.

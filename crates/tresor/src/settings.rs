@@ -1,15 +1,36 @@
 //! What can be changed while a database runs: the password, and whatever CONFIG SET accepts.
 //!
 //! A number that a hot path may read is an atomic. What front doors decide (ports, addresses) they
-//! note here as facts, which CONFIG GET shows and CONFIG SET refuses.
+//! note here as facts, which CONFIG GET shows and CONFIG SET refuses. What only the program around the
+//! database can do, its log and its configuration file, it hands in as [`Program`].
 
 use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::RwLock;
 use subtle::{Choice, ConstantTimeEq};
+
+use crate::error::Result;
+
+/// What CONFIG asks of the program that the database is part of.
+pub struct Program {
+    /// The level of its log, by Redis's name.
+    pub log_level: Box<dyn Fn() -> String + Send + Sync>,
+    /// Sets it: `debug`, `verbose`, `notice`, `warning` or `nothing`.
+    pub set_log_level: Box<dyn Fn(&str) + Send + Sync>,
+    /// Puts parameters that were changed, by Redis's names, into its configuration file, if it has one.
+    pub rewrite: Option<Box<Rewrite>>,
+}
+
+/// Answers when the file has all of it or is as before.
+pub type Rewrite =
+    dyn Fn(Vec<(&'static str, String)>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync;
 
 /// Settings shared by all sessions.
 pub struct Settings {
@@ -21,7 +42,15 @@ pub struct Settings {
     pub idle_timeout_s: AtomicU64,
     /// Seconds between TCP keepalive probes; 0 for none.
     pub tcp_keepalive_s: AtomicU64,
+    /// Whether INFO shows latencies; they are counted all the same.
+    pub(crate) latency_tracking: AtomicBool,
     facts: RwLock<BTreeMap<&'static str, String>>,
+    /// Values of settings without effect.
+    kept: RwLock<BTreeMap<&'static str, String>>,
+    /// What CONFIG SET has changed.
+    changed: RwLock<BTreeSet<&'static str>>,
+    latency_percentiles: RwLock<Vec<f64>>,
+    program: OnceLock<Program>,
 }
 
 impl Default for Settings {
@@ -32,7 +61,12 @@ impl Default for Settings {
             max_clients: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
             tcp_keepalive_s: AtomicU64::new(300),
+            latency_tracking: AtomicBool::new(true),
             facts: RwLock::default(),
+            kept: RwLock::default(),
+            changed: RwLock::default(),
+            latency_percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
+            program: OnceLock::new(),
         }
     }
 }
@@ -68,6 +102,51 @@ impl Settings {
             same &= byte.ct_eq(expected);
         }
         same.into()
+    }
+
+    /// The password itself, for the configuration file alone.
+    pub(crate) fn password_text(&self) -> String {
+        self.password.read().as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
+    }
+
+    /// Hands in what the program around the database does for CONFIG; once.
+    pub fn set_program(&self, program: Program) {
+        // A second one would be a second server over one database, which has the same program.
+        let _ = self.program.set(program);
+    }
+
+    pub(crate) fn program(&self) -> Option<&Program> {
+        self.program.get()
+    }
+
+    /// Percentiles of latencies that INFO shows.
+    pub(crate) fn latency_percentiles(&self) -> Vec<f64> {
+        self.latency_percentiles.read().clone()
+    }
+
+    pub(crate) fn set_latency_percentiles(&self, percentiles: Vec<f64>) {
+        *self.latency_percentiles.write() = percentiles;
+    }
+
+    /// Keeps the value of a setting without effect.
+    pub(crate) fn keep(&self, name: &'static str, value: String) {
+        self.kept.write().insert(name, value);
+    }
+
+    pub(crate) fn kept(&self, name: &str) -> Option<String> {
+        self.kept.read().get(name).cloned()
+    }
+
+    pub(crate) fn all_kept(&self) -> Vec<(&'static str, String)> {
+        self.kept.read().iter().map(|(name, value)| (*name, value.clone())).collect()
+    }
+
+    pub(crate) fn note_changed(&self, name: &'static str) {
+        self.changed.write().insert(name);
+    }
+
+    pub(crate) fn changed(&self) -> Vec<&'static str> {
+        self.changed.read().iter().copied().collect()
     }
 
     /// Notes something that only the command line decides (`port`, `bind`), for CONFIG GET and INFO.

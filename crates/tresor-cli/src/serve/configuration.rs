@@ -31,7 +31,11 @@ pub(crate) fn effective(told: &Options, file: Option<&Path>) -> Outcome<Options>
 /// The configuration as a TOML file that says the same, secrets masked.
 pub(crate) fn to_toml(effective: &Options) -> Outcome<String> {
     let password = effective.password.as_ref().map(|_| MASK.to_owned());
-    toml::to_string(&Options { password, ..effective.clone() })
+    let mut redis = effective.redis.clone();
+    if let Some(secret) = redis.as_mut().and_then(|settings| settings.get_mut("masterauth")) {
+        *secret = MASK.into();
+    }
+    toml::to_string(&Options { password, redis, ..effective.clone() })
         .map_err(|error| Failure::failed(format!("cannot print the configuration: {error}")))
 }
 

@@ -7,6 +7,7 @@ mod options;
 mod plan;
 mod port;
 mod ready_file;
+mod rewrite;
 mod running;
 mod shards;
 mod size;
@@ -15,19 +16,21 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub(crate) use self::options::EngineName;
-use self::options::Options;
+use self::{logging::LogControl, options::Options};
 use crate::failure::Outcome;
 use tresor::layer;
-use tresor_server::assemble::Assembly;
+use tresor_server::{ProgramControl, assemble::Assembly};
 
 /// What `tresor serve` takes: where its options come from, and the options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// TOML file with any of the options below, each under its name without the dashes, and with
-    /// `[[shard]]` tables, which spread the data over several stores
+    /// `[[shard]]` tables, which spread the data over several stores, and a table `[redis]` of settings as
+    /// CONFIG SET takes them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the configuration that holds, secrets masked, and exit
@@ -74,16 +77,27 @@ pub(crate) fn plain(engine: EngineName, path: &Path) -> Outcome<Assembly> {
     plan::assembly(&configuration::effective(&told, None)?, None)
 }
 
+/// What CONFIG can change outside of the database.
+fn program(log: LogControl, config: Option<PathBuf>) -> ProgramControl {
+    let read = log.clone();
+    ProgramControl {
+        log_level: Arc::new(move || read.level()),
+        set_log_level: Arc::new(move |level| log.set_level(level)),
+        rewrite: config.map(|path| Arc::new(move |settings: &[_]| rewrite::rewrite(&path, settings)) as _),
+    }
+}
+
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let effective = configuration::effective(&arguments.options, arguments.config.as_deref())?;
-    let assembly = plan::assembly(&effective, arguments.config)?;
+    let mut assembly = plan::assembly(&effective, arguments.config.clone())?;
     if arguments.check_config {
         let stack = layer::describe(&assembly.database, &assembly.engine_in_words());
         let text = format!("# {stack}\n{}", configuration::to_toml(&effective)?);
         return Ok(io::stdout().write_all(text.as_bytes())?);
     }
     if let (Some(format), Some(level)) = (effective.log_format, effective.log_level) {
-        logging::start(format, level);
+        let log = logging::start(format, level);
+        assembly.program = Some(program(log, arguments.config));
     }
     running::run(assembly, &effective)
 }

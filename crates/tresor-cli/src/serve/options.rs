@@ -5,7 +5,7 @@
 //! Every field is optional, so that a layer says only what it was told and layers can be laid over
 //! each other (`configuration.rs`). The defaults are a layer too, the lowest one.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use serde::{Deserialize, Serialize};
@@ -192,7 +192,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Logging")]
     pub(crate) log_level: Option<LogLevel>,
 
-    /// Stores to spread the data over; only a file can name them. Last, as TOML wants its tables.
+    /// Settings as CONFIG SET takes them; only a file can have them. Last, as TOML wants its tables.
+    #[arg(skip)]
+    pub(crate) redis: Option<BTreeMap<String, toml::Value>>,
+    /// Stores to spread the data over; only a file can name them.
     #[arg(skip)]
     pub(crate) shard: Option<Vec<ShardOption>>,
 }

@@ -23,7 +23,7 @@ use super::{
         CipherName, CompressionName, ConsistencyName, DurabilityName, EngineName, MsetName, Options,
         PolicyName, ShardOption, StateName, WritesName,
     },
-    shards,
+    rewrite, shards,
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -49,8 +49,28 @@ pub(crate) fn assembly(options: &Options, config_file: Option<PathBuf>) -> Outco
         enable_debug_command: said(options.enable_debug_command, "enable-debug-command")?,
         config_file,
         notify: notify(options)?,
+        parameters: parameters(options)?,
+        program: None,
         server: server(options, max_value_bytes)?,
     })
+}
+
+/// The table `[redis]`, in the words of CONFIG SET.
+fn parameters(options: &Options) -> Outcome<Vec<(String, String)>> {
+    let words = |(name, value): (&String, &toml::Value)| {
+        if let Some(option) = rewrite::option_of(name) {
+            return Err(Failure::usage(format!(
+                "[redis] {name}: the option {option} decides this; set that"
+            )));
+        }
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Boolean(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+            other => other.to_string(),
+        };
+        Ok((name.clone(), text))
+    };
+    options.redis.iter().flatten().map(words).collect()
 }
 
 fn engine(options: &Options) -> Outcome<EngineChoice> {

@@ -19,6 +19,7 @@ mod menu;
 mod prompt;
 mod python_client;
 mod refusals;
+mod rewrite;
 mod rotation;
 mod schema;
 mod serving;

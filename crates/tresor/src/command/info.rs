@@ -5,7 +5,7 @@
 
 use std::{fmt::Write, sync::atomic::Ordering::Relaxed};
 
-use super::{Args, config::policy_name, connection::REDIS_VERSION, is};
+use super::{Args, connection::REDIS_VERSION, is};
 use crate::{
     command::CATALOG,
     config::Durability,
@@ -118,17 +118,25 @@ fn server(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("redis_version", REDIS_VERSION);
     lines.add("server_name", "tresor");
     lines.add("tresor_version", env!("CARGO_PKG_VERSION"));
+    lines.add("redis_git_sha1", "00000000");
+    lines.add("redis_git_dirty", 0);
+    lines.add("redis_build_id", 0);
     lines.add("redis_mode", "standalone");
     lines.add("os", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH));
     lines.add("arch_bits", usize::BITS);
+    lines.add("monotonic_clock", "POSIX clock_gettime");
     lines.add("process_id", std::process::id());
+    lines.add("process_supervised", "no");
     lines.add("run_id", &core.start.run_id);
     lines.add("tcp_port", fact("port"));
     lines.add("server_time_usec", facts.now_ms * 1000);
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / 86_400);
     lines.add("hz", 10);
+    lines.add("configured_hz", 10);
+    lines.add("executable", std::env::current_exe().unwrap_or_default().display());
     lines.add("config_file", fact("config_file"));
+    lines.add("io_threads_active", 0);
     lines.add("engine", core.engine.capabilities().name);
     lines.add("worker_threads", core.config.workers);
     lines.add("store_id", format!("{:016x}", facts.status.store_id));
@@ -146,7 +154,11 @@ fn clients(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("blocked_clients", 0);
     lines.add("pubsub_clients", all.iter().filter(|client| client.listens()).count());
     lines.add("tracking_clients", 0);
+    lines.add("watching_clients", all.iter().filter(|client| client.watched() > 0).count());
     lines.add("clients_in_timeout_table", 0);
+    lines.add("total_watched_keys", all.iter().map(|client| client.watched()).sum::<u64>());
+    lines.add("total_blocking_keys", 0);
+    lines.add("total_blocking_keys_on_nokey", 0);
 }
 
 fn memory(facts: &Facts<'_>, lines: &mut Lines) {
@@ -155,21 +167,36 @@ fn memory(facts: &Facts<'_>, lines: &mut Lines) {
     let used = facts.status.data_bytes + overhead;
     let resident = facts.process.resident_bytes;
     let limit = facts.core.memory_limit.max_bytes().unwrap_or(0);
+    let peak = facts.process.peak_resident_bytes;
+    let percent = |part: u64, whole: u64| format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64);
     lines.add_bytes("used_memory", used);
     lines.add_bytes("used_memory_rss", resident);
-    lines.add_bytes("used_memory_peak", facts.process.peak_resident_bytes);
+    lines.add_bytes("used_memory_peak", peak);
+    lines.add("used_memory_peak_perc", percent(used, peak));
     lines.add("used_memory_overhead", overhead);
     lines.add("used_memory_dataset", facts.status.data_bytes);
+    lines.add("used_memory_dataset_perc", percent(facts.status.data_bytes, used));
     lines.add_bytes("total_system_memory", total_memory_bytes());
+    none(lines, &["used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval"]);
+    none(lines, &["number_of_cached_scripts", "number_of_functions", "number_of_libraries"]);
+    none(lines, &["used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions"]);
+    lines.add("used_memory_scripts", 0);
     lines.add_bytes("maxmemory", limit);
-    lines.add("maxmemory_policy", policy_name(facts.core.memory_limit.policy()));
+    lines.add("maxmemory_policy", facts.core.memory_limit.policy().name());
     lines.add("mem_fragmentation_ratio", format!("{:.2}", resident as f64 / used.max(1) as f64));
-    lines.add("mem_fragmentation_bytes", resident.saturating_sub(used));
+    lines.add("mem_fragmentation_bytes", resident as i64 - used as i64);
+    none(lines, &["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers"]);
+    none(lines, &["mem_clients_slaves", "mem_cluster_links"]);
     lines.add("mem_clients_normal", facts.buffer_bytes);
-    lines.add("mem_clients_slaves", 0);
     lines.add("mem_aof_buffer", log_bytes);
     lines.add("active_defrag_running", 0);
     lines.add("lazyfree_pending_objects", 0);
+    lines.add("lazyfreed_objects", 0);
+}
+
+/// Figures of what does not exist here, for monitors that ask for them.
+fn none(lines: &mut Lines, names: &[&str]) {
+    names.iter().for_each(|name| lines.add(name, 0));
 }
 
 fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
@@ -177,7 +204,9 @@ fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     let log = status.log.clone().unwrap_or_default();
     let failing = log.shortage.is_some() || log.poison.is_some();
     lines.add("loading", 0);
-    lines.add("async_loading", 0);
+    none(lines, &["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    lines.add("current_fork_perc", "0.00");
+    none(lines, &["current_save_keys_processed", "current_save_keys_total"]);
     lines.add("rdb_changes_since_last_save", status.sequence.saturating_sub(log.last_snapshot));
     lines.add("rdb_bgsave_in_progress", i32::from(log.snapshotting));
     lines.add("rdb_last_save_time", last_save_ms(facts.core, status) / 1000);
@@ -185,12 +214,15 @@ fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("rdb_last_bgsave_time_sec", -1);
     lines.add("rdb_current_bgsave_time_sec", -1);
     lines.add("rdb_saves", log.snapshots);
+    lines.add("rdb_last_cow_size", 0);
     lines.add("aof_enabled", i32::from(status.log.is_some()));
     lines.add("aof_rewrite_in_progress", 0);
     lines.add("aof_rewrite_scheduled", 0);
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
     lines.add("aof_last_bgrewrite_status", "ok");
+    none(lines, &["aof_rewrites", "aof_rewrites_consecutive_failures", "aof_last_cow_size"]);
+    none(lines, &["module_fork_in_progress", "module_fork_last_cow_size"]);
     lines.add("aof_last_write_status", if failing { "err" } else { "ok" });
     if status.log.is_some() {
         lines.add("aof_buffer_length", log.buffered_bytes);
@@ -217,27 +249,37 @@ fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     let commands = metrics.commands_processed();
     let (channels, patterns, shard_channels) = facts.core.hub.counts();
     let now_ns = facts.core.time.clock().monotonic_ns();
+    let [commands_a_second, received_a_second, sent_a_second] =
+        facts.core.start.rates(now_ns, [commands, received_bytes, sent_bytes]);
+    let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines.add("total_connections_received", received);
     lines.add("total_commands_processed", commands);
-    lines.add("instantaneous_ops_per_sec", facts.core.start.commands_per_second(now_ns, commands));
+    lines.add("instantaneous_ops_per_sec", format!("{commands_a_second:.0}"));
     lines.add("total_net_input_bytes", received_bytes);
     lines.add("total_net_output_bytes", sent_bytes);
+    none(lines, &["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.add("instantaneous_input_kbps", kilobytes(received_a_second));
+    lines.add("instantaneous_output_kbps", kilobytes(sent_a_second));
     lines.add("rejected_connections", rejected);
-    lines.add("sync_full", 0);
-    lines.add("sync_partial_ok", 0);
-    lines.add("sync_partial_err", 0);
+    none(lines, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
     lines.add("expired_keys", facts.status.expired);
+    lines.add("expired_stale_perc", "0.00");
+    lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", facts.status.evicted);
-    lines.add("evicted_clients", 0);
+    none(lines, &["evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);
     lines.add("pubsub_channels", channels);
     lines.add("pubsub_patterns", patterns);
     lines.add("pubsubshard_channels", shard_channels);
     lines.add("client_output_buffer_limit_disconnections", facts.core.hub.dropped());
-    lines.add("latest_fork_usec", 0);
-    lines.add("total_forks", 0);
+    none(lines, &["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    none(lines, &["active_defrag_hits", "active_defrag_misses", "total_active_defrag_time"]);
+    none(lines, &["active_defrag_key_hits", "active_defrag_key_misses", "current_active_defrag_time"]);
+    none(lines, &["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    lines.add("unexpected_error_replies", 0);
     lines.add("total_error_replies", metrics.errors().iter().map(|(_, count)| count).sum::<u64>());
+    lines.add("dump_payload_sanitizations", 0);
 }
 
 fn replication(facts: &Facts<'_>, lines: &mut Lines) {
@@ -286,19 +328,23 @@ fn errorstats(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 fn latencystats(facts: &Facts<'_>, lines: &mut Lines) {
+    if !facts.core.settings.latency_tracking.load(Relaxed) {
+        return;
+    }
+    let percentiles = facts.core.settings.latency_percentiles();
     for row in CATALOG {
         let figures = facts.core.metrics.command(row.id);
         if figures.calls == 0 {
             continue;
         }
-        let microseconds = |share| figures.percentile_ns(share) as f64 / 1000.0;
-        let value = format!(
-            "p50={:.3},p99={:.3},p99.9={:.3}",
-            microseconds(0.5),
-            microseconds(0.99),
-            microseconds(0.999)
-        );
-        lines.add(&format!("latency_percentiles_usec_{}", row.name), value);
+        let shown: Vec<String> = percentiles
+            .iter()
+            .map(|percentile| {
+                let microseconds = figures.percentile_ns(percentile / 100.0) as f64 / 1000.0;
+                format!("p{percentile}={microseconds:.3}")
+            })
+            .collect();
+        lines.add(&format!("latency_percentiles_usec_{}", row.name), shown.join(","));
     }
 }
 

@@ -84,7 +84,10 @@ fn describe(row: &Row, reply: &mut ReplyWriter) {
     words(reply, &categories(row));
     reply.set(0); // Tips for proxies.
     describe_keys(row, reply);
-    reply.set(subcommands.len());
+    match subcommands.len() {
+        0 => reply.set(0),
+        some => reply.array(some),
+    }
     subcommands.into_iter().for_each(|row| describe(row, reply));
 }
 
@@ -131,7 +134,7 @@ pub(super) async fn info(session: &mut Session, args: Args<'_>, reply: &mut Repl
     for name in &args[2..] {
         match find(name) {
             Some(row) => describe(row, reply),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
     Ok(())

@@ -9,8 +9,10 @@ mod bit_operation;
 mod bit_range;
 mod catalog;
 mod client;
+mod client_tracking;
 mod cluster;
 mod config;
+mod config_inert;
 mod connection;
 mod counter;
 mod dump;
@@ -36,6 +38,7 @@ mod transfer;
 
 pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
+pub(crate) use config::set_at_start;
 pub(crate) use connection::database_number;
 pub use manual::markdown;
 pub(crate) use number::parse_bytes;

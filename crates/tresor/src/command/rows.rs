@@ -7,8 +7,8 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, cluster, config, connection, counter, dump, expiry, info, introspection, key, keyspace, lcs,
-    memory, object, publish, range, server, string, transaction, transfer,
+    client, client_tracking, cluster, config, connection, counter, dump, expiry, info, introspection, key,
+    keyspace, lcs, memory, object, publish, range, server, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -58,8 +58,12 @@ catalog! {
         "Authenticates the connection." "OK" => connection::auth;
     Client "client" -2 [Container] (0 0 0) "connection" "2.4.0" ""
         "Holds the commands about client connections." "depends on the subcommand" => connection::container;
+    ClientCaching "client|caching" 3 [] (0 0 0) "connection" "6.0.0" "<YES | NO>"
+        "Refuses: nothing is tracked." "error" => client_tracking::caching;
     ClientGetname "client|getname" 2 [Fast] (0 0 0) "connection" "2.6.9" ""
         "Tells the connection's name." "bulk, or null without a name" => client::getname;
+    ClientGetredir "client|getredir" 2 [] (0 0 0) "connection" "6.0.0" ""
+        "Tells where messages of tracking go: nowhere." "integer: -1" => client_tracking::getredir;
     ClientHelp "client|help" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
         "Lists the subcommands." "array of lines" => introspection::help;
     ClientId "client|id" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
@@ -84,6 +88,13 @@ catalog! {
         "Notes which library the client uses." "OK" => client::setinfo;
     ClientSetname "client|setname" 3 [Fast] (0 0 0) "connection" "2.6.9" "connection-name"
         "Names the connection." "OK" => client::setname;
+    ClientTracking "client|tracking" -3 [] (0 0 0) "connection" "6.0.0"
+        "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"
+        "Turns tracking off; it cannot be turned on." "OK, or an error for ON" => client_tracking::tracking;
+    ClientTrackinginfo "client|trackinginfo" 2 [] (0 0 0) "connection" "6.2.0" ""
+        "Tells that nothing is tracked." "map: flags, redirect, prefixes" => client_tracking::trackinginfo;
+    ClientUnblock "client|unblock" -3 [Admin] (0 0 0) "connection" "5.0.0" "client-id [TIMEOUT | ERROR]"
+        "Ends another connection's waiting, of which there is none." "integer: 0" => client_tracking::unblock;
     ClientUnpause "client|unpause" 2 [Admin Dangerous] (0 0 0) "connection" "6.2.0" ""
         "Ends a pause." "OK" => client::unpause;
     Echo "echo" 2 [Fast] (0 0 0) "connection" "1.0.0" "message"
@@ -324,6 +335,8 @@ catalog! {
         "Lists the subcommands." "array of lines" => introspection::help;
     ConfigResetstat "config|resetstat" 2 [Admin Dangerous] (0 0 0) "server" "2.0.0" ""
         "Sets INFO's counters back to zero." "OK" => config::resetstat;
+    ConfigRewrite "config|rewrite" 2 [Admin Dangerous] (0 0 0) "server" "2.8.0" ""
+        "Puts what CONFIG SET has changed into the file that --config names." "OK" => config::rewrite;
     ConfigSet "config|set" -4 [Admin Dangerous] (0 0 0) "server" "2.0.0" "parameter value [parameter value ...]"
         "Changes settings while the server runs, all or none." "OK" => config::set;
     Info "info" -1 [Dangerous] (0 0 0) "server" "1.0.0" "[section [section ...]]"

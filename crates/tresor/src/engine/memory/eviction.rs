@@ -44,14 +44,14 @@ pub enum Eviction {
 impl Eviction {
     /// The policies by the names that Redis gives them.
     pub const NAMES: [(&'static str, Self); 8] = [
-        ("noeviction", Self::None),
-        ("allkeys-lru", Self::AllKeysLru),
-        ("allkeys-lfu", Self::AllKeysLfu),
-        ("allkeys-random", Self::AllKeysRandom),
         ("volatile-lru", Self::VolatileLru),
         ("volatile-lfu", Self::VolatileLfu),
         ("volatile-random", Self::VolatileRandom),
         ("volatile-ttl", Self::VolatileTtl),
+        ("allkeys-lru", Self::AllKeysLru),
+        ("allkeys-lfu", Self::AllKeysLfu),
+        ("allkeys-random", Self::AllKeysRandom),
+        ("noeviction", Self::None),
     ];
 
     /// The policy of a name.
