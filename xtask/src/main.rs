@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask test|ci|fix|docs|bench|cassandra`.
+//! The project's own chores: `cargo xtask test|ci|fix|docs|bench|clients|cassandra`.
 //!
 //! One file a chore. Each prints what it runs, so that anyone can run it by hand, and ends with exit
 //! code 1 at the first thing that is not as it should be.
@@ -28,6 +28,7 @@ usage: cargo xtask <chore>
   docs [--check]                write the generated pages (or only compare them)
   bench [--only NAME,...] [--quick] [--rounds N] [--json FILE] [--write]
                                 measure every promised figure beside its peers
+  clients                       install the client libraries that tests use, under target/clients
   cassandra start [--nodes 1|2|3] [--version VERSION] [--directory DIR]
   cassandra stop [--directory DIR]
                                 run real Cassandra nodes in the background, and end them";
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "fix" => fix::run(arguments),
         "docs" => docs::run(arguments),
         "bench" => bench::run(arguments),
+        "clients" => programs::clients(arguments),
         "cassandra" => cassandra::run(arguments),
         _ => {
             eprintln!("{USAGE}");

@@ -1,10 +1,12 @@
 //! The real programs that tests talk to: found, installed where that is allowed, or named as missing.
 //!
-//! A tool of this table is installed from Debian's packages when we are root and apt is there. What
-//! still misses is said once, with what is left out; with `CI` set it is an error, so that nobody
-//! takes a thinner test run for a whole one.
+//! A tool of this table is installed from Debian's packages when we are root and apt is there; client
+//! libraries in other languages come into `target/clients`. What still misses is said once, with what is
+//! left out; with `CI` set it is an error, so that nobody takes a thinner test run for a whole one.
 
 use std::{env, process::Command};
+
+use tresor_testkit::client_libraries::ClientLibraries;
 
 use crate::{
     Outcome,
@@ -21,7 +23,7 @@ struct Program {
     left_out: &'static str,
 }
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 10] = [
     Program {
         name: "redis-server",
         probe: &["redis-server", "--version"],
@@ -44,13 +46,31 @@ const PROGRAMS: [Program; 7] = [
         name: "python3",
         probe: &["python3", "--version"],
         packages: &["python3"],
-        left_out: "tests with redis-py",
+        left_out: "tests with Python programs",
     },
     Program {
         name: "a Python with setuptools, wheel, pip and venv",
         probe: &["sh", "-c", PYTHON_THAT_BUILDS],
         packages: &["python3-setuptools", "python3-wheel", "python3-pip", "python3-venv"],
         left_out: "the tests of the Python client as pip installs it",
+    },
+    Program {
+        name: "node and npm",
+        probe: &["sh", "-c", "node --version && npm --version"],
+        packages: &["nodejs", "npm"],
+        left_out: "tests with ioredis and node-redis",
+    },
+    Program {
+        name: "go",
+        probe: &["go", "version"],
+        packages: &["golang-go"],
+        left_out: "tests with go-redis",
+    },
+    Program {
+        name: "redis_exporter",
+        probe: &["prometheus-redis-exporter", "-version"],
+        packages: &["prometheus-redis-exporter"],
+        left_out: "the test of what Prometheus reads",
     },
     Program {
         name: "java",
@@ -70,17 +90,12 @@ const PROGRAMS: [Program; 7] = [
 const PYTHON_THAT_BUILDS: &str = "IFS=:; for each in $PATH; do \
     \"$each/python3\" -c 'import setuptools, wheel, pip, venv' 2>/dev/null && exit; done; exit 1";
 
-const REDIS_PY_LEFT_OUT: &str = "tests with redis-py";
-
 /// Installs what is missing if that is possible, and says what tests are left out for want of it.
 pub(crate) fn provide() -> Outcome {
     let wanted: Vec<&str> =
         PROGRAMS.iter().filter(|each| !each.is_there()).flat_map(|each| each.packages).copied().collect();
     if !wanted.is_empty() && may_use_apt() {
         apt_install(&wanted);
-    }
-    if !has_redis_py() {
-        install_redis_py();
     }
     let mut missing: Vec<String> = PROGRAMS
         .iter()
@@ -94,9 +109,7 @@ pub(crate) fn provide() -> Outcome {
             )
         })
         .collect();
-    if !has_redis_py() {
-        missing.push(format!("redis-py: leaves out {REDIS_PY_LEFT_OUT} (python3 -m pip install redis)"));
-    }
+    missing.extend(install_client_libraries());
     if missing.is_empty() {
         return Ok(());
     }
@@ -138,26 +151,22 @@ fn apt_install(packages: &[&str]) {
     }
 }
 
-fn has_redis_py() -> bool {
-    succeeds(Command::new("python3").args(["-c", "import redis"]))
+/// `cargo xtask clients`: the client libraries alone.
+pub(crate) fn clients(arguments: &[String]) -> Outcome {
+    crate::only(arguments, &[])?;
+    let missing = install_client_libraries();
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }
 
-/// Tries pip as it is; where the distribution owns the installation, its own package; then pip
-/// all the same, since a test machine is ours to change.
-fn install_redis_py() {
-    let pip = |more: &[&str]| {
-        let mut command = Command::new("python3");
-        command.args(["-m", "pip", "install", "--quiet", "redis"]).args(more);
-        run(&mut command).map_err(|error| eprintln!("{error}")).is_ok() && has_redis_py()
-    };
-    let pip_is_there = succeeds(Command::new("python3").args(["-m", "pip", "--version"]));
-    if pip_is_there && pip(&[]) {
-        return;
-    }
-    if may_use_apt() {
-        apt_install(&["python3-redis"]);
-    }
-    if !has_redis_py() && pip_is_there && may_use_apt() {
-        pip(&["--break-system-packages"]);
-    }
+/// Installs the client libraries that are not there as the project wants them; returns what could not be
+/// installed, and why.
+fn install_client_libraries() -> Vec<String> {
+    let wanted = ClientLibraries::ALL.into_iter().filter(|libraries| !libraries.installed());
+    wanted
+        .filter_map(|libraries| {
+            let names = libraries.names();
+            eprintln!("+ install {names} into target/clients");
+            libraries.install().err().map(|error| format!("{names}: leaves out tests with them: {error}"))
+        })
+        .collect()
 }

@@ -3,14 +3,11 @@
 //! In `console` blocks a line after `$ ` is a command and what follows is all that it prints; `python`
 //! blocks assert by themselves; `rust` blocks are doc tests of this crate. Only the ports are changed.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
 
 use tresor::{Config, Database};
 use tresor_server::{Server, ServerConfig};
-use tresor_testkit::programs;
+use tresor_testkit::{client_libraries, programs};
 
 #[test]
 fn every_block_of_the_page_runs() {
@@ -19,7 +16,7 @@ fn every_block_of_the_page_runs() {
             return;
         }
     }
-    let Some(python) = programs::require_redis_py() else { return };
+    let Some(python) = client_libraries::python() else { return };
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/coming-from.md"))
         .expect("the page is there");
     let server = server();
@@ -103,8 +100,8 @@ fn run_console(code: &str, line: usize) {
     }
 }
 
-fn run_python(python: &Path, code: &str, line: usize) {
-    let output = Command::new(python).args(["-c", code]).output().expect("python runs");
+fn run_python(python: &Command, code: &str, line: usize) {
+    let output = Command::new(python.get_program()).args(["-c", code]).output().expect("python runs");
     assert_eq!(succeeded(&output, &format!("the block at line {line}")), "");
 }
 

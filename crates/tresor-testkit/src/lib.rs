@@ -2,11 +2,13 @@
 //!
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
 //! [`LaterEngine`] makes any of them answer later, [`HeldEngine`] when the test says so. Time is a [`ManualClock`], randomness comes from a
-//! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`].
+//! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`], or by
+//! [`client_libraries`] of others.
 //! What clients saw of single keys is judged by [`linearizability`], of transactions by [`isolation`]; what an engine costs beside the store
 //! beneath it is measured by [`own_cost`].
 
 pub mod cassandra;
+pub mod client_libraries;
 pub mod conformance;
 pub mod deadline;
 pub mod documents;

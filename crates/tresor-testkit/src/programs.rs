@@ -11,13 +11,15 @@ use std::{
 };
 
 /// The programs that tests may ask for, and how each is had on Debian.
-const INSTALL: [(&str, &str); 6] = [
+const INSTALL: [(&str, &str); 8] = [
     ("redis-server", "apt-get install redis-server"),
     ("redis-cli", "apt-get install redis-tools"),
     ("redis-benchmark", "apt-get install redis-tools"),
     ("python3", "apt-get install python3"),
     ("curl", "apt-get install curl"),
     ("go", "apt-get install golang-go"),
+    ("node", "apt-get install nodejs npm"),
+    ("prometheus-redis-exporter", "apt-get install prometheus-redis-exporter"),
 ];
 
 /// The path of a program, or `None` after saying what is left out. Panics instead when `CI` is set.
@@ -30,26 +32,21 @@ pub fn require(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// The path of a Python that has redis-py, or `None` after saying what is left out.
-pub fn require_redis_py() -> Option<PathBuf> {
-    let python = require("python3")?;
-    if python_imports(&python, &["redis"]) {
-        return Some(python);
-    }
-    left_out(&not_installed("redis-py", "apt-get install python3-redis, or python3 -m pip install redis"));
-    None
-}
-
 /// The path of the first Python on `PATH` that has these modules, or `None` after saying what is left out.
 pub fn require_python_with(modules: &[&str]) -> Option<PathBuf> {
     require("python3")?;
-    let found = on_path("python3").find(|python| python_imports(python, modules));
+    let found = find_python_with(modules);
     if found.is_none() {
         let packages: Vec<String> = modules.iter().map(|module| format!("python3-{module}")).collect();
         let install = format!("apt-get install {}", packages.join(" "));
         left_out(&not_installed(&format!("a Python with {}", modules.join(", ")), &install));
     }
     found
+}
+
+/// The path of the first Python on `PATH` that has these modules.
+pub(crate) fn find_python_with(modules: &[&str]) -> Option<PathBuf> {
+    on_path("python3").find(|python| python_imports(python, modules))
 }
 
 /// The path of a program on `PATH`.

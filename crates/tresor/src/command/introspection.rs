@@ -1,6 +1,6 @@
 //! COMMAND and the HELP of containers: what the catalog says, in the shapes that Redis's clients read.
 
-use super::{Args, is, lookup, syntax_error};
+use super::{Args, argument, is, lookup, syntax_error};
 use crate::{
     command::{CATALOG, Flag, Row},
     error::{Error, Result},
@@ -153,10 +153,14 @@ pub(super) async fn docs(_: &mut Session, args: Args<'_>, reply: &mut ReplyWrite
 fn document(row: &Row, reply: &mut ReplyWriter) {
     let subcommands: Vec<_> = row.subcommands().collect();
     reply.bulk(row.name.as_bytes());
-    reply.map(5 + usize::from(!subcommands.is_empty()));
+    reply.map(5 + usize::from(argument::has_any(row)) + usize::from(!subcommands.is_empty()));
     text(reply, "summary", row.summary);
     text(reply, "since", row.since);
     text(reply, "group", row.group);
+    if argument::has_any(row) {
+        reply.bulk(b"arguments");
+        argument::tell_all(row, reply);
+    }
     text(reply, "syntax", row.syntax);
     text(reply, "reply", row.reply);
     if !subcommands.is_empty() {

@@ -3,6 +3,7 @@
 //! A family's functions turn meaning into engine calls and typed replies. They never see a socket or
 //! wire bytes, and every fact about a command (arity, flags, keys, summary) stands in its row alone.
 
+mod argument;
 mod bit;
 mod bit_field;
 mod bit_operation;

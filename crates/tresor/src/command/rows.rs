@@ -71,20 +71,20 @@ catalog! {
     ClientInfo "client|info" 2 [] (0 0 0) "connection" "6.2.0" ""
         "Describes the connection." "bulk: one line of fields" => client::info;
     ClientKill "client|kill" -3 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
-        "ip:port | [ID client-id] [TYPE normal | master | replica | pubsub] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no]"
+        "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>"
         "Closes connections." "OK for an address, else integer: how many" => client::kill;
     ClientList "client|list" -2 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
-        "[TYPE normal | master | replica | pubsub] [ID client-id [client-id ...]]"
+        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]"
         "Describes every connection." "bulk: one line of fields a connection" => client::list;
-    ClientNoEvict "client|no-evict" 3 [Admin Dangerous] (0 0 0) "connection" "7.0.0" "ON | OFF"
+    ClientNoEvict "client|no-evict" 3 [Admin Dangerous] (0 0 0) "connection" "7.0.0" "<ON | OFF>"
         "Spares the connection when connections are closed for want of memory." "OK" => client::no_evict;
-    ClientNoTouch "client|no-touch" 3 [Fast] (0 0 0) "connection" "7.2.0" "ON | OFF"
+    ClientNoTouch "client|no-touch" 3 [Fast] (0 0 0) "connection" "7.2.0" "<ON | OFF>"
         "Notes that the connection's reads should not count as use of a key; CLIENT LIST shows it, and they still do." "OK" => client::no_touch;
     ClientPause "client|pause" -3 [Admin Dangerous] (0 0 0) "connection" "3.0.0" "timeout [WRITE | ALL]"
         "Holds back everyone's commands, or writes alone, for some milliseconds." "OK" => client::pause;
-    ClientReply "client|reply" 3 [] (0 0 0) "connection" "3.2.0" "ON | OFF | SKIP"
+    ClientReply "client|reply" 3 [] (0 0 0) "connection" "3.2.0" "<ON | OFF | SKIP>"
         "Turns replies to the connection on or off, or leaves out the next one." "OK for ON, else nothing" => client::reply;
-    ClientSetinfo "client|setinfo" 4 [Fast] (0 0 0) "connection" "7.2.0" "LIB-NAME libname | LIB-VER libver"
+    ClientSetinfo "client|setinfo" 4 [Fast] (0 0 0) "connection" "7.2.0" "<LIB-NAME libname | LIB-VER libver>"
         "Notes which library the client uses." "OK" => client::setinfo;
     ClientSetname "client|setname" 3 [Fast] (0 0 0) "connection" "2.6.9" "connection-name"
         "Names the connection." "OK" => client::setname;
@@ -235,11 +235,11 @@ catalog! {
     Bitcount "bitcount" -2 [Readonly] (1 1 1) "bitmap" "2.6.0" "key [start end [BYTE | BIT]]"
         "Counts the bits of a value, or of a part of it, that are set." "integer" => bit::bitcount;
     Bitfield "bitfield" -2 [Write Denyoom] (1 1 1) "bitmap" "3.2.0"
-        "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment ...]]"
+        "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]"
         "Reads and writes integers of any width at any bit of a value, as one step." "array of integers: old numbers for SET, new ones for INCRBY, null for an overflow that fails" => bit_field::bitfield;
     BitfieldRo "bitfield_ro" -2 [Readonly Fast] (1 1 1) "bitmap" "6.0.0" "key [GET encoding offset [GET encoding offset ...]]"
         "Reads integers of any width at any bit of a value." "array of integers" => bit_field::bitfield_ro;
-    Bitop "bitop" -4 [Write Denyoom] (2 -1 1) "bitmap" "2.6.0" "AND | OR | XOR | NOT destkey key [key ...]"
+    Bitop "bitop" -4 [Write Denyoom] (2 -1 1) "bitmap" "2.6.0" "<AND | OR | XOR | NOT> destkey key [key ...]"
         "Sets a key to what an operation makes of the bits of others, as one step." "integer: the length of the result" => bit_operation::bitop;
     Bitpos "bitpos" -3 [Readonly] (1 1 1) "bitmap" "2.8.7" "key bit [start [end [BYTE | BIT]]]"
         "Finds the first bit of a value, or of a part of it, that is set or is not." "integer; -1 when there is none" => bit::bitpos;
@@ -325,7 +325,7 @@ catalog! {
         "Lists the subcommands." "array of lines" => introspection::help;
     CommandInfo "command|info" -2 [] (0 0 0) "server" "2.8.13" "[command-name [command-name ...]]"
         "Describes some commands." "array, null for unknown ones" => introspection::info;
-    CommandList "command|list" -2 [] (0 0 0) "server" "7.0.0" "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]"
+    CommandList "command|list" -2 [] (0 0 0) "server" "7.0.0" "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"
         "Lists the names of commands." "array of bulks" => introspection::list;
     Config "config" -2 [Container] (0 0 0) "server" "2.0.0" ""
         "Holds the commands about settings." "depends on the subcommand" => connection::container;
@@ -371,7 +371,7 @@ catalog! {
         "Begins a transaction with locks, to which every command of the connection belongs until it ends." "integer: its number" => transaction::begin;
     TresorCommit "tresor.commit" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
         "Applies everything that the connection's transaction has written, as one step." "OK" => transaction::commit;
-    TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value RAW|JSON [PXAT unix-time-milliseconds]"
+    TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value <RAW | JSON> [PXAT unix-time-milliseconds]"
         "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
     TresorRollback "tresor.rollback" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
         "Takes back the latest write of the connection's transaction that was not taken back yet; the locks stay."
