@@ -178,6 +178,7 @@ impl Engine for CassandraEngine {
             durable: true,
             shared: true,
             takes_back: false,
+            waits: true,
             max_value_bytes: self.store.options.max_value_bytes,
         }
     }

@@ -129,6 +129,21 @@ const TEMPLATES: &[&str] = &[
     "CONFIG SET {setting} {choice} {setting} {choice}",
     "CONFIG GET {setting}",
     "CONFIG GET {value}",
+    "CONFIG SET slowlog-log-slower-than {never}",
+    "CONFIG SET slowlog-max-len {entries}",
+    "CONFIG SET latency-monitor-threshold {never}",
+    "CONFIG GET slowlog-max-len",
+    "SLOWLOG {value}",
+    "SLOWLOG LEN",
+    "SLOWLOG GET {number}",
+    "SLOWLOG RESET",
+    "LATENCY {value}",
+    "LATENCY LATEST",
+    "LATENCY HISTORY {value}",
+    "LATENCY GRAPH {value}",
+    "LATENCY RESET {value}",
+    "DEBUG {value}",
+    "DEBUG PROTOCOL {type}",
 ];
 
 /// The words that a place may be filled with; of those in [`WITH_WORDS`] each is several.
@@ -225,6 +240,9 @@ const WORDS: &[(&str, &[&str])] = &[
         "getex",
         &["PERSIST", "EX 1000", "PX 1000000", "EXAT 33177117420", "EX 0", "EX x", "EX", "PXAT 1", "KEEPTTL"],
     ),
+    // Nothing is ever slow by these, so that what is kept of it is the same.
+    ("never", &["9223372036854775807", "9223372036854775808", "x", "", "01", "-"]),
+    ("entries", &["0", "1", "128", "100000", "-1", "x"]),
     (
         "glob",
         &["*", "?", "a*", "[ab]*", "[^a]", "[a-c]1", "\\*", "[", "b\\[1]", "*1*", "k\\*", "[]", "[a-", "**"],
@@ -386,6 +404,23 @@ const DIFFERENCES: &[Difference] = &[
             command == "OBJECT" && theirs.integer() == Some(i64::from(i32::MAX)) && ours.integer() == Some(1)
         },
     },
+    Difference {
+        reason: "SLOWLOG keeps 100000 commands at most; Redis as many as there is memory for",
+        explains: |_, theirs, ours| {
+            let reason = "argument must be between 0 and";
+            [theirs, ours].iter().all(|reply| reply.error().is_some_and(|error| error.contains(reason)))
+        },
+    },
+    Difference {
+        reason: "what DEBUG needs is named as it is called here",
+        explains: |command, theirs, ours| {
+            let refused = "ERR DEBUG command not allowed. ";
+            command == "DEBUG"
+                && [theirs, ours]
+                    .iter()
+                    .all(|reply| reply.error().is_some_and(|error| error.starts_with(refused)))
+        },
+    },
 ];
 
 fn without_empty(keys: &[Reply]) -> Vec<Reply> {
@@ -491,6 +526,8 @@ fn run(version: u8) {
         let (mut theirs, mut ours) = (redis.resp(), running::client(&server));
         for client in [&mut theirs, &mut ours] {
             client.command(&["FLUSHALL"]).expect("the server answers");
+            // How long a command takes must not show.
+            client.command(&["CONFIG", "SET", "slowlog-log-slower-than", "-1"]).expect("it answers");
             if version == 3 {
                 client.hello(3).expect("the server answers");
             }

@@ -255,6 +255,7 @@ impl Engine for SqliteEngine {
             durable: true,
             shared: false,
             takes_back: false,
+            waits: true,
             max_value_bytes: MAX_VALUE_BYTES,
         }
     }

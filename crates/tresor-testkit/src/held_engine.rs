@@ -188,7 +188,7 @@ impl HeldEngine {
 
 impl Engine for HeldEngine {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        Capabilities { waits: true, ..self.inner.capabilities() }
     }
 
     fn read<'a>(

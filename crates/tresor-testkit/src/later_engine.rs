@@ -186,7 +186,7 @@ impl Drop for LaterEngine {
 
 impl Engine for LaterEngine {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        Capabilities { waits: true, ..self.inner.capabilities() }
     }
 
     fn read<'a>(

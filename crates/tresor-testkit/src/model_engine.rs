@@ -77,6 +77,7 @@ impl Engine for ModelEngine {
             durable: false,
             shared: false,
             takes_back: false,
+            waits: false,
             max_value_bytes: usize::MAX,
         }
     }

@@ -63,6 +63,7 @@ fn owned(reply: tresor::reply::Reply) -> Reply {
         From::Push(elements) => Reply::Push(all(elements)),
         From::Double(number) => Reply::Double(number.to_string()),
         From::Boolean(value) => Reply::Boolean(value),
+        From::BigNumber(digits) => Reply::BigNumber(digits),
         From::Verbatim(format, text) => Reply::Verbatim(format, text.into_bytes()),
     }
 }

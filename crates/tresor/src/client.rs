@@ -32,6 +32,7 @@ pub struct Client {
     protocol: AtomicU8,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    monitors: AtomicBool,
     /// Commands that MULTI has queued, and one; 0 outside MULTI.
     queued: AtomicU64,
     watched: AtomicU64,
@@ -71,6 +72,7 @@ impl Client {
             protocol: AtomicU8::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            monitors: AtomicBool::new(false),
             queued: AtomicU64::new(0),
             watched: AtomicU64::new(0),
             killed: AtomicBool::new(false),
@@ -178,6 +180,10 @@ impl Client {
         self.no_touch.store(untouched, Relaxed);
     }
 
+    pub(crate) fn note_monitors(&self, monitors: bool) {
+        self.monitors.store(monitors, Relaxed);
+    }
+
     pub(crate) fn note_queued(&self, commands: Option<usize>) {
         self.queued.store(commands.map_or(0, |commands| commands as u64 + 1), Relaxed);
     }
@@ -206,7 +212,7 @@ impl Client {
         let labels = self.labels();
         let (input, output) = self.buffers();
         let mut flags = String::new();
-        for (set, flag) in [(&self.no_evict, 'e'), (&self.no_touch, 'T')] {
+        for (set, flag) in [(&self.monitors, 'O'), (&self.no_evict, 'e'), (&self.no_touch, 'T')] {
             if set.load(Relaxed) {
                 flags.push(flag);
             }

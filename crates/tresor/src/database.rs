@@ -20,6 +20,7 @@ use crate::{
         stack::{self, Stack},
     },
     metrics::Metrics,
+    observers::Observers,
     opening::{self, Opened},
     publish::{Bell, EventClasses, Hub, Notifications},
     session::Session,
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) gates: Gates,
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) metrics: Metrics,
+    pub(crate) observers: Observers,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
     pub(crate) memory_limit: Arc<MemoryLimit>,
@@ -166,6 +168,7 @@ impl Database {
         let hub = Arc::<Hub>::default();
         let notifications =
             Notifications::new(hub.clone(), engine.clone(), time.clock().clone(), opened.removals.clone());
+        let observers = Observers::new(engine.capabilities().waits);
         let core = Core {
             engine,
             encrypted,
@@ -173,6 +176,7 @@ impl Database {
             gates: Gates::new(config.workers),
             transactions,
             metrics: Metrics::new(config.workers),
+            observers,
             settings: Settings::default(),
             config,
             memory_limit: opened.memory_limit,

@@ -12,6 +12,7 @@ mod merged;
 mod multi;
 mod runs;
 mod subscriptions;
+mod timing;
 mod transactions;
 
 use std::{
@@ -37,11 +38,9 @@ pub(crate) use self::events::Kept as KeptEvent;
 pub use self::transactions::Before;
 use self::{
     subscriptions::{Subscriptions, Unpublished, is_subscription},
+    timing::Timing,
     transactions::Isolated,
 };
-
-/// After this many commands of one kind the time is taken anew.
-const COMMANDS_PER_TIME: u64 = 64;
 
 /// A client's state: chosen database, rights, what its replies wait for.
 pub struct Session {
@@ -54,7 +53,7 @@ pub struct Session {
     replies: Replies,
     now_ms: u64,
     highest: Sequence,
-    run: Run,
+    timing: Timing,
     /// The command before: mostly the next is the same again.
     latest: CommandId,
     /// Nobody has a transaction open, this client least of all: the engine is asked directly.
@@ -72,7 +71,8 @@ pub struct Session {
     /// Who hears of messages for this client.
     bell: Option<Arc<Bell>>,
     subscriptions: Option<Box<Subscriptions>>,
-    listens: bool,
+    /// It gets what answers no command: then not every command is allowed.
+    hears: bool,
     /// Messages have to stand right behind the reply.
     mail_due: bool,
     /// It has published something since threads were last woken.
@@ -111,13 +111,6 @@ impl ValueLimit {
     }
 }
 
-/// Commands of one kind in a row: timed together, so that a pipeline pays for one reading of the clock.
-struct Run {
-    id: CommandId,
-    calls: u64,
-    since_ns: u64,
-}
-
 impl Session {
     /// A session on `worker`'s gate and counters.
     pub(crate) fn new(core: Arc<Core>, worker: usize) -> Self {
@@ -132,7 +125,7 @@ impl Session {
             replies: Replies::On,
             now_ms: 0,
             highest: 0,
-            run: Run { id: CommandId::Ping, calls: 0, since_ns: 0 },
+            timing: Timing::default(),
             latest: CommandId::Ping,
             direct: true,
             scope: None,
@@ -143,7 +136,7 @@ impl Session {
             registered: false,
             bell: None,
             subscriptions: None,
-            listens: false,
+            hears: false,
             mail_due: false,
             published: false,
             unpublished: Vec::new(),
@@ -176,7 +169,7 @@ impl Session {
             self.inside = true;
         }
         self.direct = self.scope.is_none() && !self.core.transactions.are_open();
-        (self.now_ms, self.run.since_ns) = self.core.time.now();
+        self.begin_timing();
     }
 
     /// Leaves the gate. After the last command of a batch, and before waiting for anything.
@@ -186,7 +179,7 @@ impl Session {
         self.wake_listeners();
         if self.inside {
             if let Some(client) = self.client.get() {
-                client.note_batch(self.now_ms, self.run.id);
+                client.note_batch(self.now_ms, self.timing.latest());
             }
             self.core.gates.leave(self.worker);
             self.inside = false;
@@ -251,41 +244,13 @@ impl Session {
         if self.core.memory_limit.refuses() { Err(out_of_memory()) } else { Ok(()) }
     }
 
-    /// Counts the commands since the last reading of the clock, and reads it.
-    #[inline]
-    fn finish_run(&mut self) {
-        if self.run.calls == 0 {
-            return;
-        }
-        let before_ns = self.run.since_ns;
-        let (now_ms, now_ns) = self.core.time.now();
-        if !self.pinned {
-            self.now_ms = now_ms;
-        }
-        self.run.since_ns = now_ns;
-        let spent_ns = self.run.since_ns.saturating_sub(before_ns);
-        self.core.metrics.worker(self.worker).executed(self.run.id, self.run.calls, spent_ns);
-        self.run.calls = 0;
-    }
-
-    #[inline]
-    fn begin_command(&mut self, id: CommandId, calls: u64) {
-        self.latest = id;
-        if self.run.id != id || self.run.calls >= COMMANDS_PER_TIME {
-            self.finish_run();
-            self.run.id = id;
-        }
-        self.run.calls += calls;
-        self.wording = Wording::Plain;
-    }
-
     /// Finds a command's row and checks what can be checked beforehand: name, rights, arity.
     pub fn prepare<'a>(&self, args: Args<'a>) -> Result<Command<'a>> {
         let mut row = lookup_after(self.latest, args[0]).ok_or_else(|| unknown_command(args))?;
         if row.has(Flag::Container)
             && let Some(word) = args.get(1)
         {
-            row = row.find_subcommand(word).ok_or_else(|| unknown_subcommand(row, word))?;
+            row = self.subcommand(row, word)?;
         }
         let check = || {
             if !row.takes(args.len()) {
@@ -297,6 +262,15 @@ impl Session {
             Ok(Command { row, args })
         };
         check().inspect_err(|_| self.core.metrics.worker(self.worker).rejected(row.id))
+    }
+
+    fn subcommand(&self, container: &Row, word: &[u8]) -> Result<&'static Row> {
+        if container.id == CommandId::Debug && !self.core.settings.allows_debug() {
+            return Err(Error::invalid(
+                "DEBUG command not allowed. Start the server with --enable-debug-command to allow it.",
+            ));
+        }
+        container.find_subcommand(word).ok_or_else(|| unknown_subcommand(container, word))
     }
 
     /// Tells the engine which keys of this database come next, so that it may fetch them closer. Pays
@@ -315,18 +289,21 @@ impl Session {
             return;
         }
         let mark = reply.mark();
-        let result = if let Err(error) = self.check_listening(command, reply) {
+        let result = if let Err(error) = self.check_hearing(command, reply) {
             Err(error)
         } else if self.is_out_of_memory_for(command) {
             Err(out_of_memory())
-        } else if self.gathers {
-            Box::pin(self.execute_gathered(command, reply)).await
         } else {
             self.begin_command(command.row.id, 1);
-            match command.row.has(Flag::AllGates) {
-                true => Box::pin(self.execute_alone(command, reply)).await,
-                false => dispatch(command.row.id, self, command.args, reply).await,
-            }
+            let result = if self.gathers {
+                Box::pin(self.execute_gathered(command, reply)).await
+            } else if command.row.has(Flag::AllGates) {
+                Box::pin(self.execute_alone(command, reply)).await
+            } else {
+                dispatch(command.row.id, self, command.args, reply).await
+            };
+            self.end_command(command);
+            result
         };
         self.conclude(command, (mark, result), reply);
     }
@@ -341,7 +318,7 @@ impl Session {
         self.latest = command.row.id;
         let checked = match self.is_out_of_memory_for(command) {
             true => Err(out_of_memory()),
-            false => self.check_listening(command, reply),
+            false => self.check_hearing(command, reply),
         };
         let result = match checked {
             Ok(()) => self.enqueue(command, reply),

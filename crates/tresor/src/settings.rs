@@ -159,6 +159,11 @@ impl Settings {
         self.facts.read().get(name).cloned()
     }
 
+    /// Whether DEBUG may be used: only where whoever started the server has said so.
+    pub fn allows_debug(&self) -> bool {
+        self.facts.read().get("enable-debug-command").is_some_and(|allowed| allowed == "yes")
+    }
+
     /// All facts, by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         self.facts.read().iter().map(|(name, value)| (*name, value.clone())).collect()

@@ -55,6 +55,25 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn debug_is_had_at_the_start_or_not_at_all() {
+    for (arguments, allowed) in [(&[][..], false), (&["--enable-debug-command"], true)] {
+        let server = Server::start(arguments);
+        let mut client = server.resp();
+        let later =
+            client.command(&["CONFIG", "SET", "enable-debug-command", "yes"]).expect("the server answers");
+        assert!(later.error().is_some_and(|error| error.contains("can't set immutable config")), "{later}");
+        let reply = client.command(&["DEBUG", "SLEEP", "0"]).expect("the server answers");
+        match allowed {
+            true => assert_eq!(reply.text(), Some("OK")),
+            false => assert!(
+                reply.error().is_some_and(|error| error.contains("--enable-debug-command")),
+                "{reply}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let mut server = Server::start(&[]);
     let ports = server.ports();

@@ -169,6 +169,16 @@ locks()
 messages()
 introspection()
 a_restart()
+client.config_set("slowlog-log-slower-than", 0)
+client.get("name")
+assert client.slowlog_get(1)[0]["command"] == b"GET name"
+client.config_set("slowlog-log-slower-than", 10000)
+assert client.slowlog_reset() is True
+assert client.latency_latest() == []
+with client.monitor() as monitor:
+    client.get("two words")
+    seen = monitor.next_command()
+    assert (seen["db"], seen["command"]) == (3, "GET two words"), seen
 assert client.flushall() is True
 assert client.dbsize() == 0
 print("fine")

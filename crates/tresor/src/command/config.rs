@@ -24,6 +24,7 @@ use crate::{
     reply::ReplyWriter,
     search::Glob,
     session::Session,
+    slow_log::MOST_ENTRIES,
 };
 
 /// What is left to do once every value of a request was found good.
@@ -70,6 +71,14 @@ const PARAMETERS: &[Parameter] = &[
     parameter("databases", |_| DATABASES.to_string(), Set::Never),
     parameter("dir", path, Set::AtStart("--store-path")),
     parameter("io-threads", |core| core.config.workers.to_string(), Set::Never),
+    parameter(
+        "latency-monitor-threshold",
+        |core| core.observers.latency_events().threshold_ms().to_string(),
+        Set::Now(|_, value| {
+            let milliseconds = integer(value, 0..=i64::MAX)?.unsigned_abs();
+            Ok(Box::new(move |core| core.observers.sample_from(milliseconds)))
+        }),
+    ),
     parameter(
         "latency-tracking",
         |core| yes_or_no(core.settings.latency_tracking.load(Relaxed)),
@@ -154,6 +163,22 @@ const PARAMETERS: &[Parameter] = &[
         }),
     ),
     parameter("save", save, Set::AtStart("--snapshot-interval-seconds")),
+    parameter(
+        "slowlog-log-slower-than",
+        |core| core.observers.slow_log().slower_than_us().to_string(),
+        Set::Now(|_, value| {
+            let microseconds = integer(value, -1..=i64::MAX)?;
+            Ok(Box::new(move |core| core.observers.log_slower_than(microseconds)))
+        }),
+    ),
+    parameter(
+        "slowlog-max-len",
+        |core| core.observers.slow_log().most_entries().to_string(),
+        Set::Now(|_, value| {
+            let entries = integer(value, 0..=MOST_ENTRIES as i64)? as usize;
+            Ok(Box::new(move |core| core.observers.slow_log().set_most_entries(entries)))
+        }),
+    ),
     parameter(
         "tcp-keepalive",
         |core| core.settings.tcp_keepalive_s.load(Relaxed).to_string(),

@@ -45,6 +45,8 @@ pub(super) async fn quit(session: &mut Session, _: Args<'_>, reply: &mut ReplyWr
 
 pub(super) async fn reset(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     session.reset();
+    // What it has heard by then.
+    session.append_mail(reply);
     reply.set_protocol(2);
     session.client().note_protocol(2);
     reply.simple("RESET");

@@ -80,6 +80,22 @@ pub(super) fn encode(value: &[u8]) -> Vec<u8> {
     payload
 }
 
+/// How many bytes a value takes in its payload, without type, version and checksum.
+pub(super) fn string_bytes(value: &[u8]) -> usize {
+    let mut head = Vec::new();
+    let behind = match number_of(value) {
+        Some(number) => {
+            encode_number(number, &mut head);
+            0
+        }
+        None => {
+            encode_length(value.len(), &mut head);
+            value.len()
+        }
+    };
+    head.len() + behind
+}
+
 /// The number that a value spells in its one way, if 32 bits hold it.
 fn number_of(value: &[u8]) -> Option<i32> {
     if value.len() > LONGEST_NUMBER_BYTES {

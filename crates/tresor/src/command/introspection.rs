@@ -26,7 +26,7 @@ fn commands() -> impl Iterator<Item = &'static Row> {
 }
 
 /// The row of a name as COMMAND takes it: a subcommand's with a bar.
-fn find(name: &[u8]) -> Option<&'static Row> {
+pub(super) fn find(name: &[u8]) -> Option<&'static Row> {
     match name.iter().position(|byte| *byte == b'|') {
         None => lookup(name),
         Some(bar) => lookup(&name[..bar])?.find_subcommand(&name[bar + 1..]),

@@ -18,7 +18,7 @@ const LONGEST_INTEGER_BYTES: usize = 20;
 /// The longest value that Redis keeps in one piece with its head.
 const LONGEST_EMBEDDED_BYTES: usize = 44;
 
-fn encoding_of(value: &[u8]) -> &'static str {
+pub(super) fn encoding_of(value: &[u8]) -> &'static str {
     if value.len() <= LONGEST_INTEGER_BYTES && number::parse_integer(value).is_some() {
         "int"
     } else if value.len() <= LONGEST_EMBEDDED_BYTES {

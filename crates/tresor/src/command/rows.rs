@@ -7,8 +7,9 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, client_tracking, cluster, config, connection, counter, dump, expiry, info, introspection, key,
-    keyspace, lcs, memory, object, publish, range, server, string, transaction, transfer,
+    client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, info, introspection,
+    key, keyspace, latency, lcs, memory, object, publish, range, server, slow_log, string, transaction,
+    transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -339,10 +340,39 @@ catalog! {
         "Puts what CONFIG SET has changed into the file that --config names." "OK" => config::rewrite;
     ConfigSet "config|set" -4 [Admin Dangerous] (0 0 0) "server" "2.0.0" "parameter value [parameter value ...]"
         "Changes settings while the server runs, all or none." "OK" => config::set;
+    Debug "debug" -2 [Container Admin Dangerous] (0 0 0) "server" "1.0.0" ""
+        "Holds what test suites of clients need; only with `--enable-debug-command`." "depends on the subcommand" => connection::container;
+    DebugHelp "debug|help" 2 [Admin] (0 0 0) "server" "1.0.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    DebugObject "debug|object" 3 [Readonly Admin Dangerous] (2 2 1) "server" "1.0.0" "key"
+        "Tells how Redis would keep a value; what has no meaning here is 0." "simple: fields, as Redis has them" => debug::inspect;
+    DebugProtocol "debug|protocol" 3 [Admin Dangerous] (0 0 0) "server" "1.0.0"
+        "<STRING | INTEGER | DOUBLE | BIGNUM | NULL | ARRAY | SET | MAP | ATTRIB | PUSH | VERBATIM | TRUE | FALSE>"
+        "Answers with a reply of a type." "as asked for" => debug::protocol;
+    DebugSetActiveExpire "debug|set-active-expire" 3 [Admin Dangerous] (0 0 0) "server" "1.0.0" "<0 | 1>"
+        "Lets what has expired stay in memory or on disk, absent to readers, or be removed again." "OK" => debug::set_active_expire;
+    DebugSleep "debug|sleep" 3 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" "seconds"
+        "Keeps the connection waiting, and nobody else; 300 seconds at most." "OK" => debug::sleep;
     Info "info" -1 [Dangerous] (0 0 0) "server" "1.0.0" "[section [section ...]]"
         "Tells how the server is doing." "verbatim text" => info::info;
     Lastsave "lastsave" 1 [Fast Admin Dangerous] (0 0 0) "server" "1.0.0" ""
         "Tells when the last snapshot was finished, as a Unix time in seconds." "integer" => server::lastsave;
+    Latency "latency" -2 [Container] (0 0 0) "server" "2.8.13" ""
+        "Holds the commands about how long commands take." "depends on the subcommand" => connection::container;
+    LatencyDoctor "latency|doctor" 2 [Admin Dangerous] (0 0 0) "server" "2.8.13" ""
+        "Tells what was slow, and where to look further." "verbatim text" => latency::doctor;
+    LatencyGraph "latency|graph" 3 [Admin Dangerous] (0 0 0) "server" "2.8.13" "event"
+        "Draws the samples of an event." "verbatim text" => latency::draw;
+    LatencyHelp "latency|help" 2 [] (0 0 0) "server" "2.8.13" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    LatencyHistogram "latency|histogram" -2 [Admin Dangerous] (0 0 0) "server" "7.0.0" "[command [command ...]]"
+        "Tells how many calls of commands took how long; fast ones that came together count with their average." "map: name to map of calls, and of microseconds to the number of calls up to there" => latency::histogram;
+    LatencyHistory "latency|history" 3 [Admin Dangerous] (0 0 0) "server" "2.8.13" "event"
+        "Lists the samples of an event, of each second the worst." "array of pairs: Unix time in seconds, milliseconds" => latency::history;
+    LatencyLatest "latency|latest" 2 [Admin Dangerous] (0 0 0) "server" "2.8.13" ""
+        "Tells the latest and the worst sample of each event: `command`, `fast-command`." "array, an element an event: name, Unix time in seconds, latest and worst in milliseconds" => latency::latest;
+    LatencyReset "latency|reset" -2 [Admin Dangerous] (0 0 0) "server" "2.8.13" "[event [event ...]]"
+        "Forgets the samples of events, or of all." "integer: of how many events there were some" => latency::reset;
     Lolwut "lolwut" -1 [Fast] (0 0 0) "server" "5.0.0" "[VERSION version]"
         "Shows a chest, and the version." "verbatim text" => server::lolwut;
     Memory "memory" -2 [Container] (0 0 0) "server" "4.0.0" ""
@@ -357,10 +387,22 @@ catalog! {
         "Lists the subcommands." "array of lines" => introspection::help;
     ModuleList "module|list" 2 [Admin] (0 0 0) "server" "4.0.0" ""
         "Lists the modules: there are none." "empty array" => server::modules;
+    Monitor "monitor" 1 [Admin Dangerous] (0 0 0) "server" "1.0.0" ""
+        "Shows the connection every command that a client of the Redis protocol has executed, until RESET." "OK, then a simple string a command" => server::monitor;
     Save "save" 1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" ""
         "Takes a snapshot and answers when it is on disk." "OK" => server::save;
     Shutdown "shutdown" -1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"
         "Stops the server." "nothing: the connection is closed; OK for ABORT" => server::shutdown;
+    Slowlog "slowlog" -2 [Container] (0 0 0) "server" "2.2.12" ""
+        "Holds the commands about slow commands." "depends on the subcommand" => connection::container;
+    SlowlogGet "slowlog|get" -2 [Admin Dangerous] (0 0 0) "server" "2.2.12" "[count]"
+        "Lists the slow commands, newest first, 10 if nothing is said and all for -1." "array, an element a command: id, Unix time in seconds, microseconds, array of its words, the client's address and name" => slow_log::get;
+    SlowlogHelp "slowlog|help" 2 [] (0 0 0) "server" "6.2.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    SlowlogLen "slowlog|len" 2 [Admin Dangerous] (0 0 0) "server" "2.2.12" ""
+        "Counts the slow commands that are kept." "integer" => slow_log::len;
+    SlowlogReset "slowlog|reset" 2 [Admin Dangerous] (0 0 0) "server" "2.2.12" ""
+        "Forgets the slow commands." "OK" => slow_log::reset;
     Time "time" 1 [Fast] (0 0 0) "server" "2.6.0" ""
         "Tells the server's time." "array: Unix time in seconds, microseconds within it" => server::time;
 

@@ -61,6 +61,12 @@ pub(super) async fn lolwut(_: &mut Session, _: Args<'_>, reply: &mut ReplyWriter
     Ok(())
 }
 
+pub(super) async fn monitor(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
+    session.begin_monitoring(reply.protocol()).await?;
+    reply.ok();
+    Ok(())
+}
+
 pub(super) async fn save(session: &mut Session, _: Args<'_>, reply: &mut ReplyWriter) -> Result<()> {
     let engine = session.engine().clone();
     session.outside(engine.save()).await?;

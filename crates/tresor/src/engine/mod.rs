@@ -74,6 +74,8 @@ pub struct Capabilities {
     /// A change that was answered is taken back when it cannot be kept; `durable` of its own number, and of no
     /// other, then says so.
     pub takes_back: bool,
+    /// Its answers may come later than at once, because it waits for a disk or a network.
+    pub waits: bool,
     /// The largest value that it takes, in bytes.
     pub max_value_bytes: usize,
 }

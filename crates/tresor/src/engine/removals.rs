@@ -28,6 +28,7 @@ type Listener = dyn Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync;
 #[derive(Default)]
 pub struct Removals {
     told: AtomicBool,
+    expired_stay: AtomicBool,
     listener: OnceLock<Box<Listener>>,
 }
 
@@ -46,6 +47,16 @@ impl Removals {
     #[inline]
     pub fn are_told(&self) -> bool {
         self.told.load(Relaxed)
+    }
+
+    /// Says whether what has expired stays where it is for now, absent to everyone as ever.
+    pub fn keep_expired(&self, keep: bool) {
+        self.expired_stay.store(keep, Relaxed);
+    }
+
+    /// Whether it does.
+    pub fn expired_is_kept(&self) -> bool {
+        self.expired_stay.load(Relaxed)
     }
 
     /// Tells of a removal and its number. The key is one of a numbered database.

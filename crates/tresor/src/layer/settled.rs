@@ -36,7 +36,7 @@ impl Settled {
 
 impl Engine for Settled {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { takes_back: false, ..self.inner.capabilities() }
+        Capabilities { takes_back: false, waits: true, ..self.inner.capabilities() }
     }
 
     fn read<'a>(

@@ -11,7 +11,9 @@ use std::sync::{
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Bell, Outbox, OutputLimits, Posting, channels::Channels, patterns::Patterns};
+use super::{
+    Bell, Outbox, OutputLimits, Posting, channels::Channels, monitors::Monitors, patterns::Patterns,
+};
 use crate::search::Glob;
 
 /// What a name that somebody subscribes to is.
@@ -31,6 +33,7 @@ pub struct Hub {
     channels: Channels,
     shard_channels: Channels,
     patterns: Patterns,
+    monitors: Monitors,
     bells: RwLock<Vec<Arc<Bell>>>,
     limits: OutputLimits,
     /// Subscribers dropped because they took their messages too slowly.
@@ -98,6 +101,16 @@ impl Hub {
                 self.dropped.fetch_add(1, Relaxed);
             }
         }
+    }
+
+    /// Who hears of every command.
+    pub(crate) fn monitors(&self) -> &Monitors {
+        &self.monitors
+    }
+
+    /// Hands a line to everyone who hears of every command; [`wake`](Self::wake) as after a message.
+    pub(crate) fn tell_monitors(&self, line: Bytes, now_ms: u64) {
+        self.post(&self.monitors.all(), &mut Posting::of_bytes(line), now_ms);
     }
 
     /// How many would get a message now.

@@ -41,6 +41,11 @@ impl<'a> Posting<'a> {
         Self { pattern: Some(pattern), ..Self::new("pmessage", channel, payload) }
     }
 
+    /// Bytes that are the same in both versions of the protocol, and no message: not for programs.
+    pub(crate) fn of_bytes(bytes: Bytes) -> Self {
+        Self { resp2: Some(bytes.clone()), resp3: Some(bytes), ..Self::new("", b"", b"") }
+    }
+
     /// Its bytes in a version of the Redis protocol.
     #[inline]
     pub(super) fn frame(&mut self, protocol: u8) -> &Bytes {

@@ -74,8 +74,20 @@ impl ReplyWriter {
         double(number: f64);
         /// True or false.
         boolean(value: bool);
+        /// A number of any size, in decimal digits.
+        big_number(digits: &str);
         /// Text for people, with a three-letter format (`txt`, `mkd`).
         verbatim(format: &str, text: &str);
+    }
+
+    /// The next `2 * pairs` replies say something about the reply behind them; false where there is no way to
+    /// say it (version 2, owned replies), and they must not be written.
+    #[must_use]
+    pub fn attribute(&mut self, pairs: usize) -> bool {
+        match self {
+            Self::Resp(writer) => writer.attribute(pairs),
+            Self::Owned(_) => false,
+        }
     }
 
     /// `OK`.

@@ -30,6 +30,8 @@ pub enum Reply {
     Double(f64),
     /// True or false.
     Boolean(bool),
+    /// A number of any size, in decimal digits.
+    BigNumber(String),
     /// Text for people: format and text.
     Verbatim(String, String),
 }
@@ -148,6 +150,10 @@ impl OwnedWriter {
 
     pub(super) fn boolean(&mut self, value: bool) {
         self.add(Reply::Boolean(value));
+    }
+
+    pub(super) fn big_number(&mut self, digits: &str) {
+        self.add(Reply::BigNumber(digits.to_owned()));
     }
 
     pub(super) fn verbatim(&mut self, format: &str, text: &str) {

@@ -145,6 +145,23 @@ impl RespWriter {
         }
     }
 
+    pub(super) fn big_number(&mut self, digits: &str) {
+        if self.protocol == 3 {
+            self.text("(");
+            self.text(digits);
+            self.text("\r\n");
+        } else {
+            self.bulk(digits.as_bytes());
+        }
+    }
+
+    pub(super) fn attribute(&mut self, pairs: usize) -> bool {
+        if self.protocol == 3 {
+            self.head(b'|', pairs);
+        }
+        self.protocol == 3
+    }
+
     pub(super) fn verbatim(&mut self, format: &str, text: &str) {
         if self.protocol == 3 {
             self.head(b'=', text.len() + 4);

@@ -96,7 +96,7 @@ impl Queue {
         self.bytes.len() + self.ends.len() * size_of::<usize>() + self.commands.len() * COMMAND_BYTES
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&'static Row, SmallVec<[&[u8]; 8]>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Row, SmallVec<[&[u8]; 8]>)> {
         let (mut word, mut start) = (0, 0);
         self.commands.iter().map(move |(id, end)| {
             let ends = &self.ends[word..*end];
@@ -244,7 +244,6 @@ impl Session {
     ) -> Result<()> {
         use CommandId as Id;
         let id = command.row.id;
-        self.begin_command(id, 1);
         let Some(bound) = self.bound() else { return dispatch(id, self, command.args, reply).await };
         let outside = matches!(
             id,
@@ -319,7 +318,10 @@ impl Session {
                 (false, false) => self.run_together(queue, watched, reply).await?,
             };
             match ran {
-                Ran::Applied => return Ok(()),
+                Ran::Applied => {
+                    self.tell_monitors_of(queue, selected);
+                    return Ok(());
+                }
                 Ran::WatchFailed => {
                     reply.rewind(mark);
                     self.select(selected);
@@ -399,9 +401,9 @@ impl Session {
     }
 
     /// The batch that a queue of plain SETs is, behind a check of each watched key; `None` for any other queue,
-    /// and while changes are told of one by one.
+    /// and while changes, or commands, are told of one by one.
     fn plain_puts<'a>(&self, queue: &'a Queue, watched: &'a [Watched]) -> Option<Puts<'a>> {
-        if self.core.notifications.are_on() {
+        if self.core.notifications.are_on() || self.timing.each {
             return None;
         }
         let mut puts: Puts<'a> = watched.iter().map(Watched::check).collect();
@@ -421,7 +423,9 @@ impl Session {
         reply: &mut ReplyWriter,
     ) -> Result<Ran> {
         let commands = queue.commands.len();
+        let exec = self.begin_inner();
         self.begin_command(CommandId::Set, commands as u64);
+        self.end_inner(exec);
         reply.array(commands);
         if puts.is_empty() {
             return Ok(Ran::Applied);
@@ -446,10 +450,13 @@ impl Session {
         let transaction = Arc::new(Transaction::unlisted(discipline));
         (self.scope, self.direct, self.pinned) = (Some(transaction.clone()), false, true);
         reply.array(queue.commands.len());
+        let exec = self.begin_inner();
         let mut puts = Puts::new();
         for (row, words) in queue.iter() {
             // Neighbouring plain SETs are one write.
-            if let Some((CommandId::Set, put)) = self.plain_put(&words) {
+            if !self.timing.each
+                && let Some((CommandId::Set, put)) = self.plain_put(&words)
+            {
                 puts.push(put);
                 continue;
             }
@@ -460,8 +467,10 @@ impl Session {
                 reply.rewind(mark);
                 self.fail_one(row.id, &error, reply);
             }
+            self.end_command(Command { row, args: &words });
         }
         self.run_puts(&mut puts, reply).await;
+        self.end_inner(exec);
         let ran = self.apply_queue(&transaction, watched).await;
         self.scope = None;
         self.pinned = false;
@@ -475,6 +484,7 @@ impl Session {
         }
         self.begin_command(CommandId::Set, puts.len() as u64);
         let written = self.write_batch(Batch::blind(puts)).await;
+        self.end_puts(CommandId::Set, puts);
         for _ in puts.drain(..) {
             match &written {
                 Ok(_) => reply.ok(),

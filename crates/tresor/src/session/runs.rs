@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Replies, Session};
 use crate::{
-    command::{CommandId, change_of_put, is},
+    command::{CATALOG, CommandId, change_of_put, is},
     engine::{Change, Expires, Guard, Isolation, KeyRef, Kind, MAX_KEY_BYTES},
     error::{Error, Result},
     reply::ReplyWriter,
@@ -22,7 +22,8 @@ impl Session {
             && !self.gathers
             && self.authenticated
             && self.replies == Replies::On
-            && !self.listens
+            && !self.hears
+            && !self.timing.each
             && !self.core.notifications.are_on()
             && !self.core.memory_limit.refuses()
     }
@@ -40,6 +41,7 @@ impl Session {
                 _ => self.read_each(keys, reply).await,
             }
         }
+        self.end_run(CommandId::Get, &[&b"get"[..], keys[0]], keys.len());
     }
 
     /// Reads each key by itself, after a run failed: a store over several may have failed for some alone.
@@ -95,6 +97,16 @@ impl Session {
                 }
             }
             Err(error) => puts.iter().for_each(|_| self.fail_one(id, &error, reply)),
+        }
+        self.end_puts(id, puts);
+    }
+
+    /// Behind a run of plain puts.
+    #[inline]
+    pub(super) fn end_puts(&mut self, id: CommandId, puts: &[Change<'_>]) {
+        if let Some(Change::Put { key, value, .. }) = puts.first() {
+            let name = CATALOG[id as usize].name.as_bytes();
+            self.end_run(id, &[name, key.key, value], puts.len());
         }
     }
 

@@ -1,17 +1,11 @@
-//! What a client listens to, and what it has to be told in which order.
+//! What a client listens to or monitors, and what it has to be told in which order.
 //!
 //! Messages wait in the client's outbox and go out behind the replies of a batch. Where order demands it
 //! (a client that hears itself, the confirmation of a subscription) the connection takes them in right behind
 //! the reply, which then keeps later ones back too. Invariant: the hub knows a client by exactly the names
 //! that stand here, and by none once the session is gone.
 
-use std::{
-    collections::BTreeSet,
-    future::poll_fn,
-    mem,
-    sync::Arc,
-    task::{Poll, Waker},
-};
+use std::{collections::BTreeSet, future::poll_fn, mem, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 
@@ -27,6 +21,14 @@ use crate::{
 pub(super) struct Subscriptions {
     outbox: Arc<Outbox>,
     names: [BTreeSet<Bytes>; 3],
+    /// It hears of every command.
+    monitors: bool,
+}
+
+impl Subscriptions {
+    fn listens(&self) -> bool {
+        self.names.iter().any(|names| !names.is_empty())
+    }
 }
 
 /// Whether a command begins or ends subscriptions: then it is answered by confirmations, which are messages.
@@ -73,18 +75,31 @@ impl Session {
     }
 
     /// Whether it listens to anything.
-    #[inline]
     pub fn listens(&self) -> bool {
-        self.listens
+        self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.listens())
     }
 
-    /// The error for a command that a client of protocol version 2 may not send while it listens, since its
-    /// reply could not be told from a message.
+    /// Whether it hears of every command.
+    pub(super) fn monitors(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.monitors)
+    }
+
+    /// The error for a command that a client may not send while it listens or monitors.
     #[inline]
-    pub(super) fn check_listening(&self, command: Command<'_>, reply: &ReplyWriter) -> Result<()> {
+    pub(super) fn check_hearing(&self, command: Command<'_>, reply: &ReplyWriter) -> Result<()> {
+        if !self.hears {
+            return Ok(());
+        }
+        if self.monitors() {
+            check_monitoring(command.row)?;
+        }
+        self.check_listening(command.row, reply.protocol())
+    }
+
+    /// In version 2 of the protocol replies could not be told from messages.
+    fn check_listening(&self, row: &Row, protocol: u8) -> Result<()> {
         use CommandId as Id;
-        let row = command.row;
-        if !self.listens || reply.protocol() == 3 {
+        if protocol == 3 || !self.listens() {
             return Ok(());
         }
         if is_subscription(row) || matches!(row.id, Id::Ping | Id::Quit | Id::Reset) {
@@ -99,10 +114,7 @@ impl Session {
 
     /// Listens to a name from now on; to how many channels and patterns it does then.
     pub(crate) async fn listen(&mut self, names: Names, name: &[u8], protocol: u8) -> usize {
-        if self.subscriptions.is_none() {
-            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-            self.open_outbox(protocol, &waker);
-        }
+        self.open_outbox(protocol).await;
         let core = self.core.clone();
         if let Some(subscriptions) = &mut self.subscriptions {
             let name = Bytes::copy_from_slice(name);
@@ -113,10 +125,47 @@ impl Session {
         self.listened(names)
     }
 
-    fn open_outbox(&mut self, protocol: u8, waker: &Waker) {
+    async fn open_outbox(&mut self, protocol: u8) {
+        if self.subscriptions.is_some() {
+            return;
+        }
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
         let outbox = self.client().open_outbox(self.bell.clone(), protocol, &self.core.memory_limit);
-        outbox.wakes(waker);
-        self.subscriptions = Some(Box::new(Subscriptions { outbox, names: Default::default() }));
+        outbox.wakes(&waker);
+        let names = Default::default();
+        self.subscriptions = Some(Box::new(Subscriptions { outbox, names, monitors: false }));
+    }
+
+    /// Hears of every command from now on.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) inside EXEC, where what it heard would stand amid the reply.
+    pub(crate) async fn begin_monitoring(&mut self, protocol: u8) -> Result<()> {
+        if self.pinned {
+            return Err(Error::invalid("MONITOR isn't allowed for DENY BLOCKING client"));
+        }
+        self.open_outbox(protocol).await;
+        if let Some(subscriptions) = &mut self.subscriptions
+            && !mem::replace(&mut subscriptions.monitors, true)
+        {
+            self.core.observers.begin_wanting();
+            self.core.hub.monitors().add(&subscriptions.outbox);
+            self.client().note_monitors(true);
+            self.time_each();
+            (self.hears, self.mail_due) = (true, true);
+        }
+        Ok(())
+    }
+
+    fn end_monitoring(&mut self) {
+        if let Some(subscriptions) = &mut self.subscriptions
+            && mem::take(&mut subscriptions.monitors)
+        {
+            self.core.hub.monitors().remove(&subscriptions.outbox);
+            self.core.observers.end_wanting();
+            self.client().note_monitors(false);
+            self.hears = self.listens();
+        }
     }
 
     /// Listens to a name no more; to how many it still does.
@@ -142,7 +191,7 @@ impl Session {
         subscriptions.outbox.note_count(names, count(names));
         let plain = count(Names::Channel) + count(Names::Pattern);
         let sharded = count(Names::ShardChannel);
-        self.listens = plain + sharded > 0;
+        self.hears = plain + sharded > 0 || subscriptions.monitors;
         self.mail_due = true;
         if names == Names::ShardChannel { sharded } else { plain }
     }
@@ -158,7 +207,7 @@ impl Session {
         }
         self.published = true;
         // Its own messages, if these are some, stand behind the reply.
-        self.mail_due |= self.listens;
+        self.mail_due |= self.hears;
         match sharded {
             true => core.hub.publish_to_shard(channel, payload, self.now_ms),
             false => core.hub.publish(channel, payload, self.now_ms),
@@ -199,12 +248,22 @@ impl Session {
         }
     }
 
-    /// Listens to nothing any more.
+    /// Listens to nothing any more, nor monitors.
     pub(super) fn ignore_everything(&mut self) {
+        self.end_monitoring();
         for names in [Names::Channel, Names::Pattern, Names::ShardChannel] {
             for name in self.names(names) {
                 self.ignore(names, &name);
             }
         }
+    }
+}
+
+/// A monitor only looks. The words are those of Redis, which counts monitors among its replicas.
+fn check_monitoring(row: &Row) -> Result<()> {
+    let publishes = row.has(Flag::PubSub) && row.has(Flag::Fast);
+    match publishes || row.has(Flag::Readonly) || row.has(Flag::Write) {
+        true => Err(Error::invalid("Replica can't interact with the keyspace")),
+        false => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ mod locks;
 mod open;
 mod overlay;
 mod planted;
+mod sleepers;
 mod target;
 mod watch;
 

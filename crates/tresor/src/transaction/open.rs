@@ -7,10 +7,12 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -22,6 +24,7 @@ use super::{
     lock_table::{Asker, Owner, Party},
     locks::Locks,
     overlay::{Current, Overlay},
+    sleepers::Sleepers,
     watch::Watch,
 };
 use crate::{
@@ -143,6 +146,7 @@ pub(crate) struct Transactions {
     clock: Arc<dyn Clock>,
     counters: Counters,
     watch: Watch,
+    sleepers: Sleepers,
     next_idle_look_ns: AtomicU64,
 }
 
@@ -204,6 +208,7 @@ impl Transactions {
             clock,
             counters: Counters::default(),
             watch: Watch::default(),
+            sleepers: Sleepers::default(),
             next_idle_look_ns: AtomicU64::new(0),
         })
     }
@@ -298,6 +303,24 @@ impl Transactions {
         !before.0
     }
 
+    /// Answers after so long, once the database closes, or once `done` says so, which is asked every few
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) when the system has no thread for it.
+    pub(crate) async fn sleep(self: &Arc<Self>, duration: Duration, done: impl Fn() -> bool) -> Result<()> {
+        let end_ns = self.now_ns().saturating_add(duration.as_nanos() as u64);
+        let over = || self.now_ns() >= end_ns || done() || self.registry.lock().closed;
+        poll_fn(|context| {
+            let poll = self.sleepers.poll(context, over);
+            match poll.is_pending().then(|| self.watch.want(self)) {
+                Some(Err(error)) => Poll::Ready(Err(error)),
+                _ => poll.map(Ok),
+            }
+        })
+        .await
+    }
+
     /// Discards every open transaction and lets none begin any more; how many there were.
     pub(crate) fn close(&self) -> usize {
         let open = {
@@ -312,6 +335,7 @@ impl Transactions {
     /// Ends the thread behind it.
     pub(crate) fn stop(&self) {
         self.watch.stop();
+        self.sleepers.wake();
     }
 
     pub(super) fn watch(&self) -> &Watch {
@@ -373,9 +397,11 @@ impl Transactions {
         limit
     }
 
-    /// Ends what has taken too long, and lowers the mark when it is not needed; whether to look again.
+    /// Ends what has taken too long, wakes who sleeps, and lowers the mark when it is not needed; whether to look
+    /// again.
     pub(super) fn look(&self) -> bool {
         let now_ns = self.clock.monotonic_ns();
+        let sleepers = self.sleepers.wake();
         self.locks.time_out(now_ns, &self.counters.lock_timeouts);
         if now_ns >= self.next_idle_look_ns.load(Ordering::Relaxed) {
             self.end_idle(now_ns);
@@ -387,7 +413,7 @@ impl Transactions {
             // Under the registry's mutex: one that opens after this finds it lowered, and raises it again.
             self.raised.store(false, Ordering::Relaxed);
         }
-        needed
+        needed || sleepers
     }
 
     fn end_idle(&self, now_ns: u64) {

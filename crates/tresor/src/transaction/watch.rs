@@ -1,6 +1,6 @@
 //! The thread that ends what has waited, or done nothing, for too long.
 //!
-//! It exists from the first transaction on and sleeps while there is none. A library has no runtime whose
+//! It exists from the first transaction, or DEBUG SLEEP, on and sleeps while there is none. A library has no runtime whose
 //! timers it could use, and one look at all waits every few milliseconds costs less than a timer for each.
 
 use std::{

@@ -30,7 +30,8 @@ const TOGETHER: usize = 256;
 
 /// Removes what has expired at this store time.
 pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &AtomicBool) {
-    while !stop.load(Ordering::Acquire) && store.check_open().is_ok() {
+    let goes_on = || !stop.load(Ordering::Acquire) && !removals.expired_is_kept();
+    while goes_on() && store.check_open().is_ok() {
         match sweep_some(store, removals, now_ms) {
             Ok(true) => {}
             // The log has no room: entries stay, absent to readers, until the next sweep.

@@ -203,6 +203,7 @@ impl Engine for DiskEngine {
             durable: true,
             shared: false,
             takes_back: false,
+            waits: true,
             max_value_bytes: usize::MAX,
         }
     }

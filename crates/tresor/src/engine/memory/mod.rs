@@ -179,6 +179,7 @@ impl Engine for MemoryEngine {
             durable: self.store.log.is_some(),
             shared: false,
             takes_back: false,
+            waits: false,
             max_value_bytes: usize::MAX,
         }
     }

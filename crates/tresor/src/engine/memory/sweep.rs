@@ -21,7 +21,7 @@ pub(super) fn sweep(store: &Store, now_ms: u64, stop: &AtomicBool) {
             if stopped() {
                 return;
             }
-            if keyspace.is_due(number, now_ms) {
+            if keyspace.is_due(number, now_ms) && !store.removals.expired_is_kept() {
                 sweep_shard(store, (physical, number), keyspace, now_ms);
             }
         }

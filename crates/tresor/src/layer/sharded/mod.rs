@@ -80,6 +80,8 @@ impl Engine for Sharded {
             durable: true,
             shared: false,
             takes_back: false,
+            // For moves too, and any engine may join.
+            waits: true,
             max_value_bytes: usize::MAX,
         };
         let routes = self.core.routes.load();
@@ -94,6 +96,7 @@ impl Engine for Sharded {
                 durable: all.durable && one.durable,
                 shared: all.shared || one.shared,
                 takes_back: all.takes_back,
+                waits: all.waits,
                 max_value_bytes: all.max_value_bytes.min(one.max_value_bytes),
             }
         })
