@@ -25,10 +25,15 @@ fn ok() -> Reply {
 /// A client that sleeps, another one, and the number of the first.
 fn asleep(server: &Server, database: &Database) -> (RespClient, RespClient, String) {
     let (mut sleeper, other) = (client(server), client(server));
-    let id = sleeper.command(&["CLIENT", "ID"]).unwrap().integer().expect("a number").to_string();
+    let id = sleeper
+        .command(&["CLIENT", "ID"])
+        .expect("the server answers")
+        .integer()
+        .expect("a number")
+        .to_string();
     let received = || database.metrics().received_and_sent_bytes().0;
     let (before, bytes) = (received(), encode(&["DEBUG", "SLEEP", LONG]));
-    sleeper.send(&bytes).unwrap();
+    sleeper.send(&bytes).expect("the server reads");
     // From there on nothing comes between it and its sleep.
     wait_until("the server to have read it", || received() == before + bytes.len() as u64);
     (sleeper, other, id)

@@ -233,12 +233,12 @@ mod tests {
         assert_eq!(shape("a [a ...]"), [Argument { multiple: true, ..word("a") }]);
         assert_eq!(shape("EX a"), [Argument { token: Some("EX"), ..word("a") }]);
         let token = Argument { name: "NX", kind: Kind::Token, token: Some("NX"), ..Argument::default() };
-        assert_eq!(shape("NX"), [token.clone()]);
+        assert_eq!(shape("NX"), std::slice::from_ref(&token));
         let pair = Argument { kind: Kind::Block, parts: shape("a b"), ..word("a") };
         assert_eq!(shape("a b [a b ...]"), [Argument { multiple: true, ..pair.clone() }]);
         assert_eq!(shape("EX a b"), [Argument { token: Some("EX"), name: "EX", ..pair }]);
         let choice = Argument { kind: Kind::Choice, parts: vec![word("a"), token], ..word("a") };
-        assert_eq!(shape("<a | NX>"), [choice.clone()]);
+        assert_eq!(shape("<a | NX>"), std::slice::from_ref(&choice));
         assert_eq!(shape("[a | NX]"), [Argument { optional: true, ..choice }]);
     }
 
