@@ -16,7 +16,12 @@ use std::{
 use parking_lot::RwLock;
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::error::Result;
+use crate::{command::is_secret_setting, error::Result};
+
+/// Whether CONFIG's setting of this name, in any case, is kept and never shown.
+pub fn is_secret(name: &str) -> bool {
+    is_secret_setting(name)
+}
 
 /// What CONFIG asks of the program that the database is part of.
 pub struct Program {

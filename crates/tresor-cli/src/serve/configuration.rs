@@ -5,6 +5,8 @@
 
 use std::{fs, path::Path, thread};
 
+use tresor::settings::is_secret;
+
 use super::{
     cache_capacity::CacheCapacity,
     options::{DurabilityName, EngineName, Options, ShardOption},
@@ -32,9 +34,8 @@ pub(crate) fn effective(told: &Options, file: Option<&Path>) -> Outcome<Options>
 pub(crate) fn to_toml(effective: &Options) -> Outcome<String> {
     let password = effective.password.as_ref().map(|_| MASK.to_owned());
     let mut redis = effective.redis.clone();
-    if let Some(secret) = redis.as_mut().and_then(|settings| settings.get_mut("masterauth")) {
-        *secret = MASK.into();
-    }
+    let secrets = redis.iter_mut().flatten().filter(|(name, _)| is_secret(name));
+    secrets.for_each(|(_, secret)| *secret = MASK.into());
     toml::to_string(&Options { password, redis, ..effective.clone() })
         .map_err(|error| Failure::failed(format!("cannot print the configuration: {error}")))
 }

@@ -11,13 +11,13 @@ use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, util::Subscr
 
 use super::options::{LogFormat, LogLevel};
 
-/// Redis's names of levels, from all to nothing.
-const NAMES: [(&str, LevelFilter); 5] = [
-    ("debug", LevelFilter::TRACE),
-    ("verbose", LevelFilter::DEBUG),
-    ("notice", LevelFilter::INFO),
-    ("warning", LevelFilter::WARN),
-    ("nothing", LevelFilter::OFF),
+/// Redis's names of levels, from all to nothing, with the value of `--log-level` that comes nearest.
+const NAMES: [(&str, LevelFilter, &str); 5] = [
+    ("debug", LevelFilter::TRACE, "trace"),
+    ("verbose", LevelFilter::DEBUG, "debug"),
+    ("notice", LevelFilter::INFO, "info"),
+    ("warning", LevelFilter::WARN, "warn"),
+    ("nothing", LevelFilter::OFF, "error"),
 ];
 
 /// What is logged, to be asked for and changed.
@@ -31,14 +31,14 @@ impl LogControl {
     /// The level, by Redis's name.
     pub(crate) fn level(&self) -> String {
         let level = (self.get)();
-        let name = NAMES.iter().find(|(_, known)| *known == level);
+        let name = NAMES.iter().find(|(_, known, _)| *known == level);
         // Redis has no level for errors alone.
-        name.map_or("warning", |(name, _)| name).to_owned()
+        name.map_or("warning", |(name, _, _)| name).to_owned()
     }
 
     /// Sets it by Redis's name; anything else changes nothing.
     pub(crate) fn set_level(&self, name: &str) {
-        if let Some((_, level)) = NAMES.iter().find(|(known, _)| *known == name) {
+        if let Some((_, level, _)) = NAMES.iter().find(|(known, _, _)| *known == name) {
             (self.set)(*level);
         }
     }
@@ -46,13 +46,7 @@ impl LogControl {
 
 /// The value of `--log-level` that comes nearest to a level of Redis.
 pub(super) fn option_of(name: &str) -> &'static str {
-    match name {
-        "debug" => "trace",
-        "verbose" => "debug",
-        "notice" => "info",
-        "warning" => "warn",
-        _ => "error",
-    }
+    NAMES.iter().find(|(known, _, _)| *known == name).map_or("error", |(_, _, option)| option)
 }
 
 /// Starts logging. Once a process.

@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 use toml_edit::{DocumentMut, Item, Table, Value};
@@ -31,8 +32,12 @@ pub(crate) fn option_of(name: &str) -> Option<&'static str> {
     option.map(|(_, option)| *option)
 }
 
+/// Held while a file is rewritten: two clients may ask at one time, and both would write the same new file.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Rewrites the file.
 pub(crate) fn rewrite(path: &Path, settings: &[(&'static str, String)]) -> Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Unavailable, format!("Rewriting config file {}: {error}", path.display()))
     };

@@ -131,6 +131,15 @@ fn mode_2_brings_a_cache_of_100_entries() {
 }
 
 #[test]
+fn secrets_among_settings_are_masked_however_they_are_written() {
+    let directory = TemporaryDirectory::new("configuration");
+    let path = file(&directory, "[redis]\nMasterAuth = \"hunter2\"\nhz = 20\n");
+    let table = effective(&["--config", &path], &[]);
+    assert_eq!(table["redis"]["MasterAuth"].as_str(), Some("********"));
+    assert_eq!(table["redis"]["hz"].as_integer(), Some(20));
+}
+
+#[test]
 fn secrets_are_masked() {
     for (arguments, environment) in
         [(&["--password", "hunter2"][..], &[][..]), (&[], &[("TRESOR_PASSWORD", "hunter2")])]

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use tresor_testkit::{RespClient, Server, TemporaryDirectory};
+use tresor_testkit::{Reply, RespClient, Server, TemporaryDirectory};
 
 use crate::refused;
 
@@ -110,6 +110,37 @@ fn a_file_that_cannot_be_understood_is_left_alone() {
     let error = reply.error().expect("an error");
     assert!(error.contains("Rewriting config file") && error.contains("link.toml"), "{error}");
     assert_eq!(fs::read_to_string(&file).expect("the file is there"), "half = \"a line");
+}
+
+#[test]
+fn clients_that_ask_at_one_time_wait_for_each_other() {
+    let directory = TemporaryDirectory::new("rewrite");
+    let (path, file) = configuration(&directory);
+    let server = Server::start(&["--config", &path]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let mut client = authenticated(&server, "first");
+            scope.spawn(move || (0..25).for_each(|_| ok(&mut client, &["CONFIG", "REWRITE"])));
+        }
+    });
+    let text = fs::read_to_string(&file).expect("the file is there");
+    assert!(text.contains("# Chosen with care.") && text.contains("tcp-keepalive = \"60\""), "{text}");
+}
+
+#[test]
+fn what_was_decided_at_the_start_stays() {
+    let directory = TemporaryDirectory::new("rewrite");
+    let path = directory.path().join("store.json").display().to_string();
+    for (arguments, is_kept, other) in [(&["--store-path", &path][..], "yes", "no"), (&[], "no", "yes")] {
+        let server = Server::start(arguments);
+        let mut client = server.resp();
+        ok(&mut client, &["CONFIG", "SET", "appendonly", is_kept]);
+        let reply = client.command(&["CONFIG", "SET", "appendonly", other]).expect("the server answers");
+        assert!(
+            matches!(&reply, Reply::Error(text) if text.contains("--store-path decides it")),
+            "{reply:?}"
+        );
+    }
 }
 
 #[test]

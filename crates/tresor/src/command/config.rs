@@ -421,6 +421,11 @@ pub(super) async fn set(session: &mut Session, args: Args<'_>, reply: &mut Reply
     Ok(())
 }
 
+/// Whether a setting is kept and never shown.
+pub(crate) fn is_secret_setting(name: &str) -> bool {
+    name.eq_ignore_ascii_case(REQUIREPASS) || config_inert::find(name).is_some_and(Inert::is_secret)
+}
+
 /// Sets a parameter as CONFIG SET would, before there are clients.
 pub(crate) fn set_at_start(core: &Core, name: &str, value: &str) -> Result<()> {
     let failed = |reason: &str| Error::invalid(format!("{name}: {reason}"));

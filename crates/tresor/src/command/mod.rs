@@ -44,7 +44,7 @@ mod transfer;
 
 pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
-pub(crate) use config::set_at_start;
+pub(crate) use config::{is_secret_setting, set_at_start};
 pub(crate) use connection::database_number;
 pub use manual::markdown;
 pub(crate) use number::parse_bytes;
