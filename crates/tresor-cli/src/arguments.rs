@@ -32,6 +32,8 @@ pub(crate) enum Chosen {
     Delete(client::delete::Arguments),
     /// List the keys in order, one a line
     List(client::list::Arguments),
+    /// Find entries by patterns and ranges of keys and values, or the nearest to a vector
+    Find(Box<client::find::Arguments>),
     /// Type commands of the line protocol at a prompt, or run a script of them
     Client(prompt::Arguments),
     /// Ask a server whether it is ready

@@ -8,6 +8,7 @@ mod apart;
 pub mod assemble;
 mod buffers;
 mod connection;
+mod found;
 mod group_commit;
 mod held;
 mod http;

@@ -33,6 +33,7 @@
 //! | opening and closing | [`Database::open`], [`Database::over`] (an engine of one's own), [`Config`], [`Database::save`], [`Database::close`] |
 //! | one entry | [`create`](Database::create), [`read`](Database::read), [`update`](Database::update), [`put`](Database::put), [`get`](Database::get), [`contains`](Database::contains), [`delete`](Database::delete), [`Value`], [`Kind`] |
 //! | all entries | [`len`](Database::len), [`is_empty`](Database::is_empty), [`keys`](Database::keys), [`entries`](Database::entries), [`range`](Database::range), [`with_prefix`](Database::with_prefix), [`clear`](Database::clear), [`Key`] |
+//! | queries | [`find`](Database::find), [`delete_found`](Database::delete_found), [`explain`](Database::explain), [`Query`], [`Matches`], [`search`] |
 //! | entries that expire | [`put_with`](Database::put_with), [`PutOptions`], [`expire`](Database::expire), [`ttl`](Database::ttl), [`persist`](Database::persist) |
 //! | changing what others change too | [`add`](Database::add), [`modify`](Database::modify), [`entry`](Database::entry) and [`Version`], [`put_if`](Database::put_if), [`delete_if`](Database::delete_if), [`Guard`] |
 //! | several changes as one step | [`Changes`], [`Database::apply`], [`Effect`] |
@@ -58,6 +59,7 @@ pub mod engine;
 mod entries;
 mod error;
 pub mod files;
+mod finding;
 mod key;
 mod latency_events;
 pub mod layer;
@@ -87,10 +89,12 @@ pub use database::Database;
 pub use engine::{Effect, Guard, Kind, Version};
 pub use entries::{Entries, Keys};
 pub use error::{Error, ErrorKind, Result};
+pub use finding::Matches;
 pub use key::Key;
 pub use map::{Iter, Map};
 pub use publish::{Message, Subscription};
 pub use put_options::PutOptions;
+pub use search::Query;
 pub use store::Entry;
 pub use store_transaction::Transaction;
 pub use value::Value;

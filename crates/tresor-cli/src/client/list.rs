@@ -51,15 +51,19 @@ struct Printer<W> {
 
 impl<W: Write> Printer<W> {
     fn print(&mut self, key: &str, value: &RawValue) -> io::Result<()> {
-        let quoted = || serde_json::to_string(key).map_err(io::Error::from);
         if self.values {
-            return writeln!(self.output, "{{\"key\":{},\"value\":{value}}}", quoted()?);
+            let key = serde_json::to_string(key)?;
+            return writeln!(self.output, "{{\"key\":{key},\"value\":{value}}}");
         }
-        // A line is a key: one with line breaks or worse in it is shown as JSON.
-        if key.chars().any(char::is_control) {
-            return writeln!(self.output, "{}", quoted()?);
-        }
-        writeln!(self.output, "{key}")
+        writeln!(self.output, "{}", line_of_key(key)?)
+    }
+}
+
+/// A line is a key: one with line breaks or worse in it is shown as JSON.
+pub(super) fn line_of_key(key: &str) -> io::Result<String> {
+    match key.chars().any(char::is_control) {
+        true => serde_json::to_string(key).map_err(io::Error::from),
+        false => Ok(key.to_owned()),
     }
 }
 

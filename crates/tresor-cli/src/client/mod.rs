@@ -4,6 +4,7 @@
 //! `tresor put` work in pipes with any bytes.
 
 pub(crate) mod delete;
+pub(crate) mod find;
 pub(crate) mod get;
 pub(crate) mod health;
 mod http;

@@ -80,3 +80,42 @@ fn wrong_usage_has_its_own_exit_code() {
     refused(2, &["get", "k", "--server", "http://bad host"]);
     refused(1, &["get", "k", "--server", "http://127.0.0.1:1"]);
 }
+
+#[test]
+fn entries_are_found() {
+    let server = Server::start(&[]);
+    for (key, value) in
+        [("user:1", r#"{"age": 30}"#), ("user:2", r#"{"age": 9.5}"#), ("user:3", r#"{"at": [1, 2]}"#)]
+    {
+        assert_eq!(at(&server, &["put", key, value, "--json"], b"").code, Some(0));
+    }
+    let found = |arguments: &[&str]| {
+        let finished = at(&server, &[&["find"], arguments].concat(), b"");
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        finished.stdout
+    };
+    assert_eq!(found(&[]), "user:1\nuser:2\nuser:3\n");
+    assert_eq!(found(&["--regex", "[23]$", "--order", "desc"]), "user:3\nuser:2\n");
+    assert_eq!(found(&["--limit", "2"]), "user:1\nuser:2\n");
+    let older = found(&["--field", "/age", "--value-from", "10", "--values"]);
+    assert_eq!(older, "{\"key\":\"user:1\",\"value\":{\"age\": 30}}\n");
+    assert_eq!(found(&["--field", "/at", "--nearest", "[1,3]"]), "{\"key\":\"user:3\",\"distance\":1}\n");
+    let finished = at(&server, &["find", "--regex", "("], b"");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("unclosed group"), "{finished:?}");
+    refused(2, &["find", "--limit", "0"]);
+    refused(2, &["find", "--metric", "l2"]);
+}
+
+#[test]
+fn many_entries_are_found_page_by_page() {
+    let server = Server::start(&[]);
+    let mut client = server.resp();
+    for number in 0..2500 {
+        client.command(&["SET", &format!("k{number:04}"), "v"]).expect("the server answers");
+    }
+    let finished = at(&server, &["find", "--prefix", "k"], b"");
+    assert_eq!(finished.stdout.lines().count(), 2500);
+    let some = at(&server, &["find", "--prefix", "k", "--limit", "1500"], b"");
+    assert_eq!(some.stdout.lines().last(), Some("k1499"));
+}

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tresor::Error;
 
+use super::entries_page::FoundDocument;
 use crate::{json::ValuePieces, listing::Listing};
 
 /// The body of an answer.
@@ -24,6 +25,8 @@ pub(super) enum Body {
     Entry(Box<EntryDocument>),
     /// All entries as JSON.
     Listing(Box<Listing>),
+    /// A page of what a query found.
+    Found(Box<FoundDocument>),
 }
 
 /// `{"key":…,"value":…}` of a value too large to be written at once.
@@ -59,6 +62,10 @@ impl hyper::body::Body for Body {
         let (frame, rest) = match std::mem::replace(&mut *self, Self::Empty) {
             Self::Full(bytes) if !bytes.is_empty() => (bytes, Self::Empty),
             Self::Entry(document) => document.next_frame(),
+            Self::Found(mut document) => {
+                let (frame, is_last) = document.next_frame();
+                (frame.into(), if is_last { Self::Empty } else { Self::Found(document) })
+            }
             Self::Full(_) | Self::Empty | Self::Listing(_) => return Poll::Ready(None),
         };
         *self = rest;
@@ -73,7 +80,7 @@ impl hyper::body::Body for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Entry(_) | Self::Listing(_) => SizeHint::default(),
+            Self::Entry(_) | Self::Listing(_) | Self::Found(_) => SizeHint::default(),
         }
     }
 }

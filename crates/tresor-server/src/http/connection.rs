@@ -16,9 +16,9 @@ use super::{
     batch,
     body::Body,
     counters::{Answered, method_index},
-    encryption,
+    encryption, entries_page,
     exchange::{Answer, Exchange},
-    health, keys, kv,
+    find, health, keys, kv,
     linger::{self, Leftover},
     metrics_page,
     problem::Problem,
@@ -183,7 +183,7 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/batch, /v1/transactions, /v1/shards, \
+        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/batch, /v1/transactions, /v1/shards, \
                       /v1/encryption, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
@@ -206,6 +206,8 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Livez => health::live(),
         Route::Readyz => health::ready(exchange).await,
         Route::Metrics => metrics_page::answer(exchange).await,
+        Route::Entries => entries_page::answer(exchange).await,
+        Route::Query => find::answer(exchange).await,
         Route::Encryption => encryption::show(&exchange),
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,

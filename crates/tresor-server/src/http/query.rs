@@ -17,7 +17,7 @@ pub(super) fn decode_segment(segment: &str) -> Result<Cow<'_, [u8]>> {
     decode(segment.as_bytes()).map(Cow::Owned)
 }
 
-fn decode_word(word: &str) -> Result<Cow<'_, [u8]>> {
+pub(super) fn decode_word(word: &str) -> Result<Cow<'_, [u8]>> {
     if !word.contains(['%', '+']) {
         return Ok(Cow::Borrowed(word.as_bytes()));
     }
@@ -104,21 +104,30 @@ impl Lookup {
 pub(super) fn flag(query: Option<&str>, flag: &str) -> Result<bool> {
     let mut is_set = false;
     for (name, value) in pairs(query.unwrap_or_default()).filter(|(name, _)| *name == flag) {
-        is_set = match value {
-            "true" => true,
-            "false" => false,
-            _ => return Err(Error::invalid(format!("{name} must be true or false"))),
-        };
+        is_set = parse_flag(name, value)?;
     }
     Ok(is_set)
 }
 
+fn parse_flag(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Error::invalid(format!("{name} must be true or false"))),
+    }
+}
+
+/// What a parameter says that is `true` or `false`, or there without a value, which is `true`.
+pub(super) fn truth(name: &str, value: &str) -> Result<bool> {
+    if value.is_empty() { Ok(true) } else { parse_flag(name, value) }
+}
+
 /// Names and values, still encoded.
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-fn database_of(value: &str) -> Result<u8> {
+pub(super) fn database_of(value: &str) -> Result<u8> {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     match value.parse::<u8>() {
         Ok(number) if is_number && number < tresor::engine::DATABASES => Ok(number),

@@ -12,6 +12,8 @@ pub(super) enum Route {
     Livez,
     Readyz,
     Metrics,
+    Entries,
+    Query,
     Encryption,
     EncryptionRotate,
     Shards,
@@ -32,13 +34,15 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
         Self::Livez,
         Self::Readyz,
         Self::Metrics,
+        Self::Entries,
+        Self::Query,
         Self::Encryption,
         Self::EncryptionRotate,
         Self::Shards,
@@ -78,6 +82,8 @@ impl Route {
             "/livez" => Self::Livez,
             "/readyz" => Self::Readyz,
             "/metrics" => Self::Metrics,
+            "/v1/entries" => Self::Entries,
+            "/v1/query" => Self::Query,
             "/v1/encryption" => Self::Encryption,
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
@@ -134,6 +140,8 @@ impl Route {
             Self::Livez => "/livez",
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Entries => "/v1/entries",
+            Self::Query => "/v1/query",
             Self::Encryption => "/v1/encryption",
             Self::EncryptionRotate => "/v1/encryption/rotate",
             Self::Shards => "/v1/shards",
@@ -158,7 +166,8 @@ impl Route {
             Self::Kv | Self::Key | Self::TransactionKv | Self::TransactionKey => "GET, HEAD, PUT, DELETE",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
             Self::TransactionKeys => "GET, HEAD",
-            Self::EncryptionRotate | Self::Batch => "POST",
+            Self::Entries => "GET, HEAD, DELETE",
+            Self::EncryptionRotate | Self::Batch | Self::Query => "POST",
             Self::TransactionCommit | Self::TransactionRollback | Self::TransactionAbort => "POST",
             Self::Shards | Self::Transactions => "GET, HEAD, POST",
             // A shard may be called so.

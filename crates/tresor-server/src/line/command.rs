@@ -10,6 +10,7 @@ pub(super) enum Name {
     Begin,
     Put,
     Get,
+    Find,
     Del,
     Rollback,
     Abort,
@@ -55,7 +56,7 @@ const ROW: Row = Row {
 const OK: &str = "{\"status\":\"Ok\"}";
 
 /// All commands, in the order in which HELP shows them.
-pub(super) const ROWS: [Row; 14] = [
+pub(super) const ROWS: [Row; 15] = [
     Row {
         name: Name::Begin,
         word: "BEGIN",
@@ -79,6 +80,15 @@ pub(super) const ROWS: [Row; 14] = [
         counts: (1, 2),
         summary: "Read a key, in a transaction with its own writes",
         answer: "{\"status\":\"Ok\",\"key\":\"k\",\"value\":\"v\"}",
+        ..ROW
+    },
+    Row {
+        name: Name::Find,
+        word: "FIND",
+        arguments: "[option value ...] [CURSOR cursor] [WITHVALUES] [EXPLAIN]",
+        counts: (0, usize::MAX),
+        summary: "Find entries by patterns and ranges of keys and values, or the nearest to a vector; the options are those of TRESOR.FIND",
+        answer: "{\"status\":\"Ok\",\"entries\":[{\"key\":\"k\",\"value\":\"v\"}],\"cursor\":\"…\"}",
         ..ROW
     },
     Row {

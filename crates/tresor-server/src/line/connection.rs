@@ -239,6 +239,7 @@ impl Connection {
             Ok(()) => {
                 let mut stream = Stream { link: &self.link, held: &mut self.held };
                 match (then, words) {
+                    (Then::Found(found), _) => stream.found(*found).await?,
                     (Then::Value(bytes, kind), [key, ..]) => stream.value(&key.bytes, bytes, kind).await?,
                     _ => stream.everything(&self.session).await?,
                 }

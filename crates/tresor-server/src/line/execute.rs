@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tresor::{
     Error, ErrorKind, Result,
     engine::{Change, DATABASES, EntryRef, Expires, Guard, KeyRef, Kind},
+    search::Request,
     session::Session,
     transaction::TransactionId,
 };
@@ -16,7 +17,7 @@ use super::{
     answer,
     command::{Name, Row, write_help},
 };
-use crate::{protocol::Word, worker::Worker};
+use crate::{found::FoundMembers, protocol::Word, worker::Worker};
 
 /// Values up to this many bytes are written where they are read; others are kept and written piece by piece.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
@@ -29,6 +30,8 @@ pub(super) enum Then {
     Close,
     /// It is a large value, and nothing of it is written.
     Value(Bytes, Kind),
+    /// It is a page of a query, and nothing of it is written.
+    Found(Box<FoundMembers>),
     /// It is everything, and nothing of it is written.
     ShowAll,
 }
@@ -61,6 +64,7 @@ impl Execution<'_> {
             (Name::Begin, _) => self.begin().await?,
             (Name::Put, [key, value, rest @ ..]) => self.put(key, value, rest.first()).await?,
             (Name::Get, [key, rest @ ..]) => return self.get(key, rest.first()).await,
+            (Name::Find, words) => return self.find(words).await,
             (Name::Del, [word]) if names_transaction(word) => self.delete_all(word).await?,
             (Name::Del, [key, rest @ ..]) => self.delete(key, rest.first()).await?,
             (Name::Rollback, [id, ..]) => self.rollback(id).await?,
@@ -158,6 +162,17 @@ impl Execution<'_> {
             None if found => Ok(Then::Done),
             None => Err(Error::new(ErrorKind::NotFound, "no such key")),
         }
+    }
+
+    async fn find(&mut self, words: &[Word<'_>]) -> Result<Then> {
+        let request = Request::parse(words.iter().map(|word| &*word.bytes))?;
+        if request.dry_run {
+            return Err(Error::invalid("FIND changes nothing: leave DRYRUN out"));
+        }
+        let plan = self.session.plan(&request.query)?;
+        let page = Box::pin(self.session.find(&request.query, request.cursor.as_deref())).await?;
+        let plan = request.explain.then_some(&plan);
+        Ok(Then::Found(Box::new(FoundMembers::new(page, plan))))
     }
 
     async fn delete(&mut self, key: &Word<'_>, id: Option<&Word<'_>>) -> Result<()> {

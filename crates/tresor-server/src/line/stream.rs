@@ -12,6 +12,7 @@ use tresor::{Error, engine::Kind, session::Session, transaction::OpenTransaction
 
 use super::answer::{begin, begin_entry, end, keep_on_one_line, write_error};
 use crate::{
+    found::FoundMembers,
     held::{Held, LineAnswers},
     json::{ValuePieces, write_key},
     limits::BATCH_OUTPUT_BYTES,
@@ -44,6 +45,23 @@ impl Stream<'_> {
     pub(super) async fn value(&mut self, key: &[u8], bytes: Bytes, kind: Kind) -> Result<(), Closed> {
         begin_entry(self.out(), key);
         self.pieces(&bytes, kind).await?;
+        end(self.out());
+        Ok(())
+    }
+
+    /// Answers FIND.
+    pub(super) async fn found(&mut self, mut found: FoundMembers) -> Result<(), Closed> {
+        self.out().extend_from_slice(b"{\"status\":\"Ok\",");
+        loop {
+            let start = self.out().len();
+            let is_last = found.write_next(self.out());
+            // Whatever is no stored JSON has its line breaks escaped already.
+            keep_on_one_line(&mut self.out()[start..], Kind::Json);
+            self.send_if_full().await?;
+            if is_last {
+                break;
+            }
+        }
         end(self.out());
         Ok(())
     }

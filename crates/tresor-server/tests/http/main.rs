@@ -8,6 +8,7 @@ mod batch;
 mod batch_guards;
 mod client;
 mod curl;
+mod entries_page;
 mod golden;
 mod keys;
 mod kv;

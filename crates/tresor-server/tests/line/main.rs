@@ -6,6 +6,7 @@ mod connection;
 mod documented;
 mod durability;
 mod everything;
+mod find;
 mod password;
 mod quoting;
 #[path = "../running/mod.rs"]

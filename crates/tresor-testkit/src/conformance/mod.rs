@@ -16,6 +16,7 @@ pub mod members;
 pub mod moving_scans;
 pub mod patches;
 pub mod scans;
+pub mod searches;
 pub mod sizes;
 mod subject;
 pub mod updates;
@@ -63,6 +64,7 @@ macro_rules! conformance_tests {
             members: addresses_do_not_mix members_stand_in_order bounds_take_all_members members_change_alone;
             databases: sixteen_databases_are_apart clear_empties_one_database swap_exchanges_two_databases
                 swaps_undo_each_other swap_keeps_its_place_in_a_batch versions_notice_clear_and_swap;
+            searches: random_queries_agree_with_a_filter;
             sizes: values_of_every_size a_value_of_64_mib keys_with_every_byte_value keys_of_every_length
                 long_keys_and_large_values_together;
             updates: an_edit_sees_the_entry each_edit_does_its_change a_failed_edit_changes_nothing

@@ -35,6 +35,7 @@ mod publish;
 mod range;
 mod redaction;
 mod rows;
+mod search;
 mod server;
 mod set_options;
 mod slow_log;

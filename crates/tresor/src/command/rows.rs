@@ -8,8 +8,8 @@ use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
     client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, info, introspection,
-    key, keyspace, latency, lcs, memory, object, publish, range, server, slow_log, string, transaction,
-    transfer,
+    key, keyspace, latency, lcs, memory, object, publish, range, search, server, slow_log, string,
+    transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -413,6 +413,12 @@ catalog! {
         "Begins a transaction with locks, to which every command of the connection belongs until it ends." "integer: its number" => transaction::begin;
     TresorCommit "tresor.commit" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
         "Applies everything that the connection's transaction has written, as one step." "OK" => transaction::commit;
+    TresorDelmatch "tresor.delmatch" -2 [Write NoMulti Dangerous] (0 0 0) "tresor" "0.1.0"
+        "option value [option value ...] [DRYRUN]"
+        "Deletes what a query finds, said as for TRESOR.FIND, or with DRYRUN counts it." "integer: how many" => search::delmatch;
+    TresorFind "tresor.find" -1 [Readonly] (0 0 0) "tresor" "0.1.0"
+        "[KEY key [KEY key ...]] [PREFIX prefix] [GLOB glob] [REGEX regex] [FROM from] [AFTER after] [TO to] [BEFORE before] [FIELD pointer] [VALUE_PREFIX value-prefix] [VALUE_GLOB value-glob] [VALUE_REGEX value-regex] [VALUE_FROM value-from] [VALUE_AFTER value-after] [VALUE_TO value-to] [VALUE_BEFORE value-before] [VALUE_AS <TEXT | BYTES | NUMBER>] [NEAREST vector [METRIC <L2 | COSINE | IP>]] [ORDER <ASC | DESC | ANY>] [LIMIT limit] [CURSOR cursor] [WITHVALUES] [EXPLAIN]"
+        "Finds entries by patterns and ranges of keys and values, or those nearest to a vector, a page at a time." "map: cursor (null at the end), skipped (how many could not be read as a condition wants it), plan if asked for, entries (keys, or arrays of key, distance and value)" => search::find;
     TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value <RAW | JSON> [PXAT unix-time-milliseconds]"
         "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
     TresorRollback "tresor.rollback" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""

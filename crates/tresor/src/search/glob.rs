@@ -10,13 +10,13 @@ use memchr::memmem::Finder;
 use crate::engine::MAX_KEY_BYTES;
 
 /// A compiled pattern.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Glob {
     plan: Plan,
     fold_case: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Plan {
     /// Matches nothing that can be a key.
     Nothing,
@@ -30,14 +30,14 @@ enum Plan {
 #[derive(Clone, Copy, Debug)]
 struct Class([u64; 4]);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Piece {
     Plain(Box<Finder<'static>>),
     Classes(ShiftAnd),
 }
 
 /// Bit i of a mask: byte i of the piece may be this byte.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ShiftAnd {
     length: usize,
     words: usize,

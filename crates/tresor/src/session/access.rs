@@ -67,6 +67,20 @@ impl Session {
         Ok(())
     }
 
+    /// Reads several keys each as of its own moment, and counts no hits and misses: for searches.
+    pub(crate) async fn look_at(
+        &mut self,
+        keys: &[KeyRef<'_>],
+        mut visit: impl FnMut(usize, Option<EntryRef<'_>>) + Send,
+    ) -> Result<()> {
+        let seen = match self.direct {
+            true => self.core.engine.read(keys, Isolation::Each, self.now_ms, &mut visit).await?,
+            false => Box::pin(self.read_isolated(keys, Isolation::Each, &mut visit)).await?,
+        };
+        self.saw(seen.sequence);
+        Ok(())
+    }
+
     /// Applies changes whole or not at all; check sizes with [`key`](Self::key) and
     /// [`value_bytes`](Self::value_bytes) first. A failed guard is no error but in the outcome.
     #[inline]

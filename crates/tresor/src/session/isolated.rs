@@ -156,7 +156,7 @@ impl Session {
             return self.core.engine.read(keys, isolation, self.now_ms, visit).await;
         };
         self.lock(&transaction, &wanted_of_keys(keys, Mode::Shared)).await?;
-        let found = self.find(&transaction, keys).await?;
+        let found = self.load_current(&transaction, keys).await?;
         for (index, entry) in found.entries.iter().enumerate() {
             visit(index, entry.as_ref().map(Kept::as_entry));
         }
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// The entries of keys that are locked, or looked at without locks, as the transaction sees them.
-    async fn find(&mut self, transaction: &Transaction, keys: &[KeyRef<'_>]) -> Result<Found> {
+    async fn load_current(&mut self, transaction: &Transaction, keys: &[KeyRef<'_>]) -> Result<Found> {
         let now_ms = self.now_ms;
         let mut found = Found { entries: SmallVec::new(), sequence: 0 };
         let (mut beneath, mut places) = (SmallVec::<[KeyRef<'_>; 4]>::new(), SmallVec::<[usize; 4]>::new());
@@ -206,7 +206,7 @@ impl Session {
         transaction: &Transaction,
         keys: &[KeyRef<'_>],
     ) -> Result<Vec<Option<Kept>>> {
-        let found = self.find(transaction, keys).await?;
+        let found = self.load_current(transaction, keys).await?;
         self.saw(found.sequence);
         Ok(found.entries.into_vec())
     }
@@ -225,7 +225,7 @@ impl Session {
         let looks = !batch.blind || batch.changes.iter().any(depends);
         let keys: SmallVec<[KeyRef<'_>; 4]> =
             if looks { batch.changes.iter().filter_map(Change::key).collect() } else { SmallVec::new() };
-        let found = if looks { self.find(&transaction, &keys).await? } else { Found::default() };
+        let found = if looks { self.load_current(&transaction, &keys).await? } else { Found::default() };
         let sequence = found.sequence;
         if let Some(refused) = refusal(batch.changes, &found) {
             return Ok(Outcome { sequence, applied: refused });
@@ -243,7 +243,7 @@ impl Session {
             return self.core.engine.update(key, self.now_ms, edit).await;
         };
         self.lock(&transaction, &wanted).await?;
-        let found = self.find(&transaction, &[key]).await?;
+        let found = self.load_current(&transaction, &[key]).await?;
         let entry = found.entries.first().and_then(Option::as_ref).map(Kept::as_entry);
         let step = Step::of_edit(edit(entry)?, entry.as_ref())?;
         let bytes = match &step {

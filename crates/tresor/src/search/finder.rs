@@ -1,0 +1,280 @@
+//! Running a query: page by page over the engine, a slice at a time, with turns for others between.
+//!
+//! An entry that is there from a query's first page to its last is found exactly once; one that comes or goes
+//! meanwhile may be found or not. No lock is held between two slices, and a page ends when it is full, when
+//! its values are large, or when very much was looked at: then it may be empty and still have a cursor.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::{
+    condition::Verdict,
+    cursor,
+    neighbours::Neighbours,
+    plan::{Access, Plan, Values},
+    query::Query,
+};
+use crate::{
+    engine::{EntryRef, KeyRef, Kind, Order, Position, Scan, Version},
+    error::{Error, Result},
+    session::Session,
+};
+
+/// Entries of a slice.
+const SLICE_ENTRIES: usize = 128;
+
+/// Bytes of values that are looked at before others have their turn.
+const SLICE_BYTES: usize = 256 * 1024;
+
+/// A page ends when its keys and values are this many bytes together.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A page ends when so many keys were looked at.
+const LOOKED_AT: u64 = 1_000_000;
+
+/// An entry that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value and kind, if values were asked for.
+    pub value: Option<(Bytes, Kind)>,
+    /// The number of its last change.
+    pub version: Version,
+    /// When it expires, in Unix milliseconds; `None` for never.
+    pub expires_at_ms: Option<u64>,
+    /// How far its vector is from the one searched with.
+    pub distance: Option<f64>,
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FoundPage {
+    /// The entries, in the order of the query.
+    pub entries: Vec<Found>,
+    /// What to go on with; `None` when this was the last page.
+    pub cursor: Option<String>,
+    /// How many were left out because they cannot be read as a condition wants it: text that is no number, a value
+    /// that is no vector of these dimensions.
+    pub skipped: u64,
+}
+
+/// An entry that is looked at.
+struct Candidate {
+    key: Vec<u8>,
+    value: Bytes,
+    kind: Kind,
+    version: Version,
+    expires_at_ms: Option<u64>,
+}
+
+impl Candidate {
+    fn new(key: &[u8], entry: &EntryRef<'_>) -> Self {
+        Self {
+            key: key.to_vec(),
+            value: entry.value.to_bytes(),
+            kind: entry.kind,
+            version: entry.version,
+            expires_at_ms: entry.expires_at_ms,
+        }
+    }
+
+    fn found(self, with_value: bool) -> Found {
+        Found {
+            key: self.key,
+            value: with_value.then_some((self.value, self.kind)),
+            version: self.version,
+            expires_at_ms: self.expires_at_ms,
+            distance: None,
+        }
+    }
+}
+
+/// A slice of what is to be looked at.
+struct Slice {
+    candidates: Vec<Candidate>,
+    looked_at: u64,
+    next: Option<Position>,
+}
+
+impl Session {
+    /// How a query is run here.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a query that was said wrong, and
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the engine knows no key order.
+    pub fn plan(&self, query: &Query) -> Result<Plan> {
+        Plan::of(query, &self.engine().capabilities())
+    }
+
+    /// One page of a query over the selected database, from the beginning or from the cursor of the page
+    /// before. Between [`enter`](Self::enter) and [`leave`](Self::leave), as a read.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a query that was said wrong and a cursor that is none of its
+    /// own, and whatever the engine fails with.
+    pub async fn find(&mut self, query: &Query, cursor: Option<&[u8]>) -> Result<FoundPage> {
+        let plan = self.plan(query)?;
+        if query.nearest.is_some() {
+            return self.find_nearest(query, &plan, cursor).await;
+        }
+        let run = self.core().start.run_id.clone();
+        let database = self.selected();
+        let mut position = match cursor {
+            Some(cursor) => Some(cursor::read(query, database, &run, cursor)?),
+            None => Some(Position::Start),
+        };
+        let (mut page, limit) = (FoundPage::default(), query.page_limit());
+        let (mut bytes, mut looked_at) = (0, 0);
+        while let Some(from) = position.take() {
+            let wanted = SLICE_ENTRIES.min(limit - page.entries.len());
+            // In any order a page can only end where a slice does.
+            let entries = if plan.order == Order::Any { wanted } else { SLICE_ENTRIES };
+            let slice = self.slice(query, &plan, from, entries).await?;
+            position = slice.next;
+            looked_at += slice.looked_at;
+            let mut candidates = slice.candidates.into_iter();
+            while let Some(candidate) = candidates.next() {
+                match query.verdict(&candidate.value) {
+                    Verdict::Differs => continue,
+                    Verdict::Unreadable => page.skipped += 1,
+                    Verdict::Matches => {
+                        let found = candidate.found(query.with_values);
+                        bytes += found.key.len() + found.value.as_ref().map_or(0, |(value, _)| value.len());
+                        page.entries.push(found);
+                    }
+                }
+                let is_full = page.entries.len() >= limit || bytes >= PAGE_BYTES;
+                if is_full && plan.order != Order::Any && candidates.len() > 0 {
+                    let last = page.entries.last().map(|found| found.key.clone()).unwrap_or_default();
+                    position = Some(Position::Behind { key: last, member: Vec::new() });
+                    break;
+                }
+            }
+            if page.entries.len() >= limit || bytes >= PAGE_BYTES || looked_at >= LOOKED_AT {
+                break;
+            }
+            if position.is_some() {
+                self.breathe().await;
+            }
+        }
+        page.cursor = position.and_then(|position| cursor::write(query, database, &run, &position));
+        Ok(page)
+    }
+
+    async fn find_nearest(&mut self, query: &Query, plan: &Plan, cursor: Option<&[u8]>) -> Result<FoundPage> {
+        if cursor.is_some() {
+            return Err(Error::invalid(
+                "the nearest are one page: there is no cursor, raise the limit instead",
+            ));
+        }
+        let mut neighbours = Neighbours::new(query)?;
+        let mut position = Some(Position::Start);
+        while let Some(from) = position.take() {
+            let slice = self.slice(query, plan, from, SLICE_ENTRIES).await?;
+            position = slice.next;
+            let mut looked_at = 0;
+            for candidate in slice.candidates {
+                looked_at += candidate.value.len();
+                if looked_at > SLICE_BYTES {
+                    looked_at = 0;
+                    self.breathe().await;
+                }
+                match query.verdict(&candidate.value) {
+                    Verdict::Differs => {}
+                    Verdict::Unreadable => neighbours.skip(),
+                    Verdict::Matches => {
+                        let value = candidate.value.clone();
+                        neighbours.meet(&value, candidate.found(query.with_values))?;
+                    }
+                }
+            }
+            self.breathe().await;
+        }
+        Ok(neighbours.into_page())
+    }
+
+    /// Reads what comes next of what may match by its key; values come where the plan wants them.
+    async fn slice(&mut self, query: &Query, plan: &Plan, from: Position, entries: usize) -> Result<Slice> {
+        if let Access::Keys(_) = plan.access {
+            return self.slice_of_keys(query, plan.order, &from, entries).await;
+        }
+        if query.range.is_empty() {
+            return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
+        }
+        let bound = |bound: &'_ Bound<Vec<u8>>| bound.clone();
+        let (lower, upper) = (bound(&query.range.lower), bound(&query.range.upper));
+        let scan = Scan {
+            position: from,
+            lower: lower.as_ref().map(Vec::as_slice),
+            upper: upper.as_ref().map(Vec::as_slice),
+            ..Scan::all(self.selected(), plan.order, plan.content(), entries)
+        };
+        let mut page = self.scan(&scan).await?;
+        let (next, looked_at) = (page.next.take(), page.len() as u64);
+        let matching = page.iter().filter(|(key, _)| key.member.is_empty() && query.takes_key(key.key));
+        let candidates = match plan.values {
+            Values::OfMatches => {
+                let keys: Vec<&[u8]> = matching.map(|(key, _)| key.key).collect();
+                self.candidates(&keys).await?
+            }
+            Values::None | Values::WithKeys => {
+                matching.map(|(key, entry)| Candidate::new(key.key, &entry)).collect()
+            }
+        };
+        Ok(Slice { candidates, looked_at, next })
+    }
+
+    /// The same of keys that are named one by one.
+    async fn slice_of_keys(
+        &mut self,
+        query: &Query,
+        order: Order,
+        from: &Position,
+        entries: usize,
+    ) -> Result<Slice> {
+        let all = query.keys.iter().flatten();
+        let mut keys: Vec<&[u8]> = all.map(Vec::as_slice).filter(|key| query.takes_key(key)).collect();
+        if order == Order::Descending {
+            keys.reverse();
+        }
+        if let Position::Behind { key: last, .. } = from {
+            let last = last.as_slice();
+            keys.retain(|key| if order == Order::Descending { *key < last } else { *key > last });
+        }
+        let has_more = keys.len() > entries;
+        keys.truncate(entries);
+        let next = keys.last().filter(|_| has_more);
+        let next = next.map(|last| Position::Behind { key: last.to_vec(), member: Vec::new() });
+        let candidates = self.candidates(&keys).await?;
+        Ok(Slice { candidates, looked_at: keys.len() as u64, next })
+    }
+
+    /// The entries of keys, as far as they are there.
+    async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Candidate>> {
+        let database = self.selected();
+        let keys: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::new(database, key)).collect();
+        let mut candidates = Vec::with_capacity(keys.len());
+        self.look_at(&keys, |place, entry| {
+            candidates.extend(entry.map(|entry| Candidate::new(keys[place].key, &entry)));
+        })
+        .await?;
+        Ok(candidates)
+    }
+}
+
+impl Query {
+    /// Whether a value is one of those that are looked for.
+    fn verdict(&self, value: &[u8]) -> Verdict {
+        let mut verdict = Verdict::Matches;
+        for condition in &self.values {
+            match condition.verdict(value) {
+                Verdict::Differs => return Verdict::Differs,
+                Verdict::Unreadable => verdict = Verdict::Unreadable,
+                Verdict::Matches => {}
+            }
+        }
+        verdict
+    }
+}
