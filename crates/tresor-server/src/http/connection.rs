@@ -15,12 +15,13 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
+    command,
     counters::{Answered, method_index},
-    encryption,
+    encryption, entry,
     exchange::{Answer, Exchange},
-    health, keys, kv,
+    health, increment, keys, kv,
     linger::{self, Leftover},
-    metrics_page,
+    metrics_page, openapi,
     problem::Problem,
     progress::{Progress, Socket, Watch},
     query::Parameters,
@@ -133,6 +134,7 @@ impl Connection {
         let (route, key) = Route::find(parts.uri.path());
         let response = match self.respond((route, key), &parts, body).await {
             Ok(response) => response,
+            Err(problem) if route.is_of_commands() => self.refuse(problem.with_reply_text()),
             Err(problem) => self.refuse(problem),
         };
         let seen = Answered {
@@ -183,8 +185,8 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/batch, /v1/transactions, /v1/shards, \
-                      /v1/encryption, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see /kv, /keys, /v1/entries/{key}, /v1/command, /v1/batch, \
+                      /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -205,11 +207,15 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         }
         Route::Livez => health::live(),
         Route::Readyz => health::ready(exchange).await,
+        Route::OpenApi => Ok(openapi::answer()),
         Route::Metrics => metrics_page::answer(exchange).await,
         Route::Encryption => encryption::show(&exchange),
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,
         Route::Batch => batch::answer(exchange).await,
+        Route::Entry => entry::answer(exchange, key).await,
+        Route::EntryIncrement => increment::answer(exchange, key).await,
+        route if route.is_of_commands() => command::answer(exchange, route).await,
         route if route.is_of_transactions() => transactions::answer(exchange, route, key).await,
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
     }

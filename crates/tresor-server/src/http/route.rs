@@ -18,6 +18,12 @@ pub(super) enum Route {
     Rebalance,
     Shard,
     Batch,
+    Entry,
+    EntryIncrement,
+    Command,
+    CommandPipeline,
+    CommandMultiExec,
+    OpenApi,
     Transactions,
     Transaction,
     TransactionKv,
@@ -32,7 +38,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -45,6 +51,12 @@ impl Route {
         Self::Rebalance,
         Self::Shard,
         Self::Batch,
+        Self::Entry,
+        Self::EntryIncrement,
+        Self::Command,
+        Self::CommandPipeline,
+        Self::CommandMultiExec,
+        Self::OpenApi,
         Self::Transactions,
         Self::Transaction,
         Self::TransactionKv,
@@ -61,6 +73,9 @@ impl Route {
     pub(super) fn find(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("/keys/") {
             return if is_segment(key) { (Self::Key, key) } else { (Self::Unknown, "") };
+        }
+        if let Some(rest) = path.strip_prefix("/v1/entries/") {
+            return Self::of_entry(rest);
         }
         if let Some(name) = path.strip_prefix("/v1/shards/") {
             return match name {
@@ -82,10 +97,23 @@ impl Route {
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
             "/v1/batch" => Self::Batch,
+            "/v1/command" => Self::Command,
+            "/v1/command/pipeline" => Self::CommandPipeline,
+            "/v1/command/multi-exec" => Self::CommandMultiExec,
+            "/openapi.json" => Self::OpenApi,
             "/v1/transactions" => Self::Transactions,
             _ => Self::Unknown,
         };
         (route, "")
+    }
+
+    fn of_entry(path: &str) -> (Self, &str) {
+        match path.split_once('/').unwrap_or((path, "")) {
+            ("", _) => (Self::Unknown, ""),
+            (key, "increment") => (Self::EntryIncrement, key),
+            (key, "") if key == path => (Self::Entry, key),
+            _ => (Self::Unknown, ""),
+        }
     }
 
     fn in_transaction(path: &str) -> Self {
@@ -125,6 +153,11 @@ impl Route {
         )
     }
 
+    /// Whether it is `/v1/command` or beneath.
+    pub(super) fn is_of_commands(self) -> bool {
+        matches!(self, Self::Command | Self::CommandPipeline | Self::CommandMultiExec)
+    }
+
     /// How metrics call it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -140,6 +173,12 @@ impl Route {
             Self::Rebalance => "/v1/shards/rebalance",
             Self::Shard => "/v1/shards/{name}",
             Self::Batch => "/v1/batch",
+            Self::Entry => "/v1/entries/{key}",
+            Self::EntryIncrement => "/v1/entries/{key}/increment",
+            Self::Command => "/v1/command",
+            Self::CommandPipeline => "/v1/command/pipeline",
+            Self::CommandMultiExec => "/v1/command/multi-exec",
+            Self::OpenApi => "/openapi.json",
             Self::Transactions => "/v1/transactions",
             Self::Transaction => "/v1/transactions/{id}",
             Self::TransactionKv => "/v1/transactions/{id}/kv",
@@ -155,10 +194,13 @@ impl Route {
     /// Its methods, as an Allow header lists them.
     pub(super) fn methods(self) -> &'static str {
         match self {
-            Self::Kv | Self::Key | Self::TransactionKv | Self::TransactionKey => "GET, HEAD, PUT, DELETE",
+            Self::Kv | Self::Key | Self::Entry | Self::TransactionKv | Self::TransactionKey => {
+                "GET, HEAD, PUT, DELETE"
+            }
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
-            Self::TransactionKeys => "GET, HEAD",
-            Self::EncryptionRotate | Self::Batch => "POST",
+            Self::TransactionKeys | Self::OpenApi => "GET, HEAD",
+            Self::EncryptionRotate | Self::Batch | Self::EntryIncrement => "POST",
+            Self::Command | Self::CommandPipeline | Self::CommandMultiExec => "POST",
             Self::TransactionCommit | Self::TransactionRollback | Self::TransactionAbort => "POST",
             Self::Shards | Self::Transactions => "GET, HEAD, POST",
             // A shard may be called so.
