@@ -21,7 +21,8 @@ pub(super) type Words = Vec<Bytes>;
 /// Reads one command: `["SET","key","value"]`.
 pub(super) fn parse_one(body: &Bytes) -> Result<Vec<Words>, Problem> {
     let text: &RawValue = serde_json::from_slice(body).map_err(wrong)?;
-    Ok(vec![words(body, text, &mut MAX_WORDS.clone())?])
+    let mut left = MAX_WORDS;
+    Ok(vec![words(body, text, &mut left)?])
 }
 
 /// Reads several: `[["SET","key","value"],["GET","key"]]`. What is wrong with one is told with its place.

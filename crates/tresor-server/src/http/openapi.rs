@@ -152,6 +152,7 @@ fn problem(status: u16) -> Value {
         412 => "If-Match or If-None-Match does not hold; `version` is the one that the entry has.",
         413 => "The body, or what was asked for, is over a limit.",
         415 => "The body has a type or a coding that is not taken here.",
+        429 => "The address asks more often than --http-rate-limit allows.",
         421 => "The Host header names another server.",
         501 => "The engine cannot do this.",
         503 => "The store cannot be reached, or promises nothing any more.",
@@ -163,6 +164,7 @@ fn problem(status: u16) -> Value {
     let header = match status {
         401 => Some(Header { name: "WWW-Authenticate", is_certain: true }),
         409 => Some(Header { name: "Retry-After", is_certain: false }),
+        429 => Some(Header { name: "Retry-After", is_certain: true }),
         _ => None,
     };
     if let Some(described) = header {
@@ -177,7 +179,7 @@ fn problems(route: Route, operation: &Operation, method: &str) -> Vec<u16> {
     let mut problems = vec![400, 403, 421, 500];
     problems.extend_from_slice(operation.problems);
     if route != Route::Livez {
-        problems.push(401);
+        problems.extend([401, 429]);
     }
     if method == "POST" || operation.body.is_some() {
         problems.extend([408, 413, 415]);

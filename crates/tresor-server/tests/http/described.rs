@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::Answer;
 
 /// Statuses of a request that never came to a route: who sent it was judged before.
-const BEFORE_ROUTES: [u16; 4] = [400, 401, 403, 421];
+const BEFORE_ROUTES: [u16; 5] = [400, 401, 403, 421, 429];
 
 /// Headers that an answer has only where they are described.
 const TOLD: [&str; 5] = ["ETag", "Expires", "Location", "Retry-After", "WWW-Authenticate"];

@@ -199,9 +199,15 @@ fn an_expiry_is_told_and_kept() {
         assert_eq!((unchanged.status, unchanged.header("expires")), (304, answer.header("expires")));
         put(&mut client, KEY, b"v");
         assert_eq!(client.request("GET", KEY, &[], b"").header("expires"), "");
-        // A year that HTTP has no date for.
+        // The latest that a put can say has a date, and what a command can say has none.
         assert_eq!(client.request("PUT", "/v1/entries/k?ttl=1e11", &[], b"v").status, 200);
-        assert_eq!(client.request("GET", KEY, &[], b"").header("expires").is_empty(), false);
+        let far = client.request("GET", KEY, &[], b"");
+        assert_eq!((far.status, far.header("expires").len()), (200, "Sun, 06 Nov 1994 08:49:37 GMT".len()));
+        let beyond = ["SET", "k", "v", "PXAT", "253402300800000"];
+        let command = serde_json::json!(beyond).to_string();
+        client.request("POST", "/v1/command", &["Content-Type: application/json"], command.as_bytes());
+        let beyond = client.request("GET", KEY, &[], b"");
+        assert_eq!((beyond.status, beyond.header("expires")), (200, ""));
         assert_eq!(client.request("PUT", "/v1/entries/k?ttl=0.05", &[], b"v").status, 200);
         wait_until("the entry to expire", || client.request("GET", KEY, &[], b"").status == 404);
         assert_eq!(client.request("PUT", KEY, &["If-None-Match: *"], b"v").status, 201);
