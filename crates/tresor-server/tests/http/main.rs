@@ -19,6 +19,7 @@ mod kv_requests;
 mod limits;
 mod listing;
 mod metrics;
+mod openapi;
 mod ordered;
 mod rate_limit;
 mod running;
