@@ -58,7 +58,7 @@ const PROGRAMS: [Program; 10] = [
         name: "node and npm",
         probe: &["sh", "-c", "node --version && npm --version"],
         packages: &["nodejs", "npm"],
-        left_out: "tests with ioredis and node-redis",
+        left_out: "tests with ioredis, node-redis and @upstash/redis",
     },
     Program {
         name: "go",

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a client that is held back sleeps before it looks whether it still is.
-const PAUSE_LOOK: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE_LOOK: Duration = Duration::from_millis(10);
 
 /// Does work inside the gate; what is held is sent if the work does not end at once. Whatever the work
 /// answers goes behind it, so it is written elsewhere until this returns. An error means that the client is

@@ -29,7 +29,7 @@ mod stop;
 mod work;
 mod worker;
 
-pub use http::HttpLimits;
+pub use http::{HttpLimits, openapi_document};
 pub use key_rotation::KeySource;
 pub use limits::Limits;
 pub use program::{ProgramControl, RewriteFile};

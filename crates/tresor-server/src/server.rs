@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub http_limits: HttpLimits,
     /// Further names that HTTP's Host header may carry.
     pub allowed_hosts: Vec<String>,
+    /// Origins besides the server's own whose web pages may use HTTP, as browsers write them.
+    pub cors_origins: Vec<String>,
     /// Where the encryption keys can be read again, for a store that is encrypted.
     pub encryption_keys: Option<KeySource>,
     /// What `/v1/shards` asks, where the store is spread over some.
@@ -65,6 +67,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             http_limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
+            cors_origins: Vec::new(),
             encryption_keys: None,
             shards: None,
             shutdown_grace: Duration::from_secs(10),
@@ -111,7 +114,7 @@ impl Server {
             http: of(&bound, Door::Http),
             line: of(&bound, Door::Line),
         };
-        let hosts = Hosts::new(&addresses.http, &config.allowed_hosts);
+        let hosts = Hosts::new(&addresses.http, &config.allowed_hosts).with_origins(&config.cors_origins);
         let rotation = KeyRotation::new(config.encryption_keys);
         let admin = (rotation.clone(), config.shards);
         let http = HttpShared::new(hosts, config.http_limits, config.workers, admin);

@@ -27,7 +27,7 @@ const INSTALLED: &str = "installed";
 pub enum ClientLibraries {
     /// redis-py, Django and Flask-Session, installed by pip.
     Python,
-    /// ioredis and node-redis, installed by npm.
+    /// ioredis, node-redis and @upstash/redis, installed by npm.
     Node,
     /// go-redis, installed by the go command.
     Go,
@@ -41,7 +41,7 @@ impl ClientLibraries {
     pub fn names(self) -> &'static str {
         match self {
             Self::Python => "redis-py, Django and Flask-Session",
-            Self::Node => "ioredis and node-redis",
+            Self::Node => "ioredis, node-redis and @upstash/redis",
             Self::Go => "go-redis",
         }
     }
@@ -216,7 +216,7 @@ mod tests {
                 .find_map(|line| line.strip_prefix("require github.com/redis/go-redis/v9 v"))
                 .map(str::to_owned),
         );
-        assert_eq!(versions.len(), 6, "{versions:?}");
+        assert_eq!(versions.len(), 7, "{versions:?}");
         for version in versions {
             assert!(
                 page.contains(&format!("| {version} |")),

@@ -471,6 +471,11 @@ impl Session {
         Ok(())
     }
 
+    /// Takes the client for authenticated: the front door has seen the password with the request itself.
+    pub fn trust(&mut self) {
+        self.authenticated = true;
+    }
+
     /// Chooses what becomes of replies, that to the running command included.
     pub(crate) fn set_replies(&mut self, replies: Replies) {
         self.replies = replies;

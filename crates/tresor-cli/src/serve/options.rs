@@ -5,7 +5,7 @@
 //! Every field is optional, so that a layer says only what it was told and layers can be laid over
 //! each other (`configuration.rs`). The defaults are a layer too, the lowest one.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Further name that HTTP's Host header may carry; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Listening")]
     pub(crate) allowed_host: Option<Vec<String>>,
+    /// Origin, as in https://app.example, whose web pages may use HTTP; repeatable
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', help_heading = "Listening")]
+    pub(crate) cors_origin: Option<Vec<String>>,
     /// File that gets process id and ports, as JSON, once the server accepts
     #[arg(long, value_name = "FILE", help_heading = "Listening")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -165,6 +168,9 @@ pub(crate) struct Options {
     /// Connections at one time
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub(crate) max_clients: Option<u64>,
+    /// HTTP requests that an address may send in a second, health checks not counted; more are answered with 429
+    #[arg(long, value_name = "REQUESTS_PER_SECOND", help_heading = "Limits")]
+    pub(crate) http_rate_limit: Option<NonZeroU32>,
     /// Memory for data and buffers together; `off` for no limit
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) max_memory: Option<MemoryLimit>,
@@ -283,6 +289,7 @@ impl Options {
             line_port: Some(Port::Number(7379)),
             bind: Some(vec![IpAddr::from([127, 0, 0, 1])]),
             allowed_host: Some(Vec::new()),
+            cors_origin: Some(Vec::new()),
             engine: None,
             durability_interval_ms: Some(1000),
             batch_size: Some(1),

@@ -14,7 +14,7 @@ use tresor::{
 };
 use tresor_cassandra::{Level, Mset, OrderKept, Writes};
 use tresor_server::{
-    KeySource, Limits, ServerConfig,
+    HttpLimits, KeySource, Limits, ServerConfig,
     assemble::{Assembly, EngineChoice},
 };
 
@@ -329,10 +329,27 @@ fn server(options: &Options, max_value_bytes: usize) -> Outcome<ServerConfig> {
         workers: said(options.threads, "threads")? as usize,
         max_clients: said(options.max_clients, "max-clients")? as usize,
         limits: Limits::for_values(max_value_bytes),
+        http_limits: HttpLimits { requests_per_second: options.http_rate_limit, ..HttpLimits::default() },
         allowed_hosts: said(options.allowed_host.clone(), "allowed-host")?,
+        cors_origins: cors_origins(options)?,
         encryption_keys: key_source(options),
         ..ServerConfig::default()
     })
+}
+
+/// Origins as browsers write them: anything else would never be met.
+fn cors_origins(options: &Options) -> Outcome<Vec<String>> {
+    let origins = said(options.cors_origin.clone(), "cors-origin")?;
+    let is_origin = |origin: &str| {
+        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', '*', ' ']))
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        None => Ok(origins),
+        Some(origin) => Err(Failure::usage(format!(
+            "--cors-origin {origin:?} is no origin: give scheme, host and port alone, as in https://app.example"
+        ))),
+    }
 }
 
 /// Binding where strangers are, without a password, is refused unless it was asked for by name.

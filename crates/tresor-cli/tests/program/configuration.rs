@@ -54,7 +54,7 @@ const COMMON: &str = "\
     port = 0\nresp-port = \"off\"\nline-port = \"off\"\nbind = [\"127.0.0.1\", \"::1\"]\n\
     allowed-host = [\"a.example\", \"b.example\"]\nready-file = \"r\"\npassword-file = \"PASSWORD\"\n\
     insecure-no-auth = true\nenable-debug-command = true\nthreads = 3\nmax-value-bytes = \"1MiB\"\n\
-    max-clients = 9\nlock-timeout-ms = 6\ntransaction-idle-timeout-seconds = 5\n\
+    max-clients = 9\nhttp-rate-limit = 7\ncors-origin = [\"https://a.example\", \"http://b.example:81\"]\nlock-timeout-ms = 6\ntransaction-idle-timeout-seconds = 5\n\
     max-transaction-bytes = \"2MiB\"\nnotify-keyspace-events = \"AKE\"\nlog-format = \"json\"\nlog-level = \"debug\"\ncassandra-keyspace = \"k\"\n\
     cassandra-writes = \"eventual\"\ncassandra-consistency = \"each-quorum\"\n\
     cassandra-order = \"off\"\ncassandra-buckets = 5\ncassandra-mset = \"per-key\"\n\

@@ -12,11 +12,11 @@ use std::{
 
 use tresor_testkit::{TemporaryDirectory, deadline};
 
-use crate::served::{PASSWORD, Served};
+use crate::served::{Door, PASSWORD, Served};
 
 /// Runs a program against a server of its own. It has to stop and start the server, and to be fine.
-pub(crate) fn passes(command: Command) {
-    let mut served = Served::start();
+pub(crate) fn passes(command: Command, door: Door) {
+    let mut served = Served::start(door);
     let mut program = ClientProgram::start(command, &served);
     assert_eq!(program.says(), "stop");
     served.stop();

@@ -3,7 +3,8 @@
 //! One program a library, in its language, beside this file. Each authenticates, chooses a database, pipelines,
 //! listens to messages, and goes on after the server was stopped and started again: it asks for that on its
 //! output and reads on its input that it is done, so nothing here waits by time. redis-cli, which wants a
-//! terminal, and redis-rs, which is in our own language, go the same way in files of their own.
+//! terminal, and redis-rs, which is in our own language, go the same way in files of their own. @upstash/redis
+//! comes in over HTTP.
 
 mod client_program;
 mod redis_cli;
@@ -14,22 +15,25 @@ use std::{path::Path, process::Command};
 
 use tresor_testkit::{client_libraries, programs};
 
+use crate::served::Door;
+
 /// The programs and the lists of what they need.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real_clients");
 
 /// One test a program, each with what it is given besides the server's address.
 macro_rules! client_programs {
-    ($($name:ident: $command:expr,)*) => {$(
+    ($door:ident: $($name:ident: $command:expr,)*) => {$(
         #[test]
         fn $name() {
             if let Some(command) = $command {
-                client_program::passes(command);
+                client_program::passes(command, Door::$door);
             }
         }
     )*};
 }
 
 client_programs! {
+    Redis:
     redis_py_in_protocol_2: python("redis_py.py", &["2"]),
     redis_py_in_protocol_3: python("redis_py.py", &["3"]),
     redis_py_with_asyncio_in_protocol_2: python("redis_py_asyncio.py", &["2"]),
@@ -43,6 +47,11 @@ client_programs! {
     go_redis_in_protocol_2: go("go_redis", &["2"]),
     go_redis_in_protocol_3: go("go_redis", &["3"]),
     redis_exporter: exporter(),
+}
+
+client_programs! {
+    Http:
+    upstash_redis: node("upstash_redis.js", &[]),
 }
 
 fn python(source: &str, arguments: &[&str]) -> Option<Command> {

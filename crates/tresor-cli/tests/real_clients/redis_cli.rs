@@ -12,7 +12,7 @@ use std::{
 use rexpect::session::{Options, PtySession, spawn_with_options};
 use tresor_testkit::{deadline::PATIENCE, programs::require};
 
-use crate::served::{PASSWORD, Served};
+use crate::served::{Door, PASSWORD, Served};
 
 /// A program of Redis's with the server and its password among the arguments.
 fn command(program: &Path, served: &Served) -> Command {
@@ -39,7 +39,7 @@ fn run(command: &mut Command, input: &[u8]) -> String {
 #[test]
 fn redis_cli_sets_and_gets() {
     let Some(program) = require("redis-cli") else { return };
-    let served = Served::start();
+    let served = Served::start(Door::Redis);
     let cli = |arguments: &[&str], input: &[u8]| run(command(&program, &served).args(arguments), input);
     assert_eq!(cli(&["PING"], b""), "PONG\n");
     assert_eq!(cli(&["SET", "k", "two words"], b""), "OK\n");
@@ -54,7 +54,7 @@ fn redis_cli_sets_and_gets() {
 #[test]
 fn redis_cli_looks_through_the_keys() {
     let Some(program) = require("redis-cli") else { return };
-    let served = Served::start();
+    let served = Served::start(Door::Redis);
     let cli = |arguments: &[&str], input: &[u8]| run(command(&program, &served).args(arguments), input);
     let input: String =
         (0..300).map(|number| format!("SET key:{number} {}\n", "x".repeat(number + 1))).collect();
@@ -71,7 +71,7 @@ fn redis_cli_looks_through_the_keys() {
 #[test]
 fn redis_cli_loads_in_pipe_mode() {
     let Some(program) = require("redis-cli") else { return };
-    let served = Served::start();
+    let served = Served::start(Door::Redis);
     let mut input = Vec::new();
     for number in 0..20_000 {
         input.extend(format!("SET key:{number} value:{number}\r\n").into_bytes());
@@ -84,7 +84,7 @@ fn redis_cli_loads_in_pipe_mode() {
 #[test]
 fn redis_benchmark_runs_its_tests() {
     let Some(program) = require("redis-benchmark") else { return };
-    let served = Served::start();
+    let served = Served::start(Door::Redis);
     for pipeline in ["1", "16"] {
         let tests = "ping,set,get,incr,mset";
         let arguments = ["-q", "-n", "10000", "-c", "20", "-r", "1000", "-P", pipeline, "-t", tests];
@@ -137,7 +137,7 @@ impl Terminal {
 #[test]
 fn redis_cli_on_a_terminal() {
     let Some(program) = require("redis-cli") else { return };
-    let mut served = Served::start();
+    let mut served = Served::start(Door::Redis);
     let address = served.address();
     let (zero, three) = (format!("{address}> "), format!("{address}[3]> "));
     let mut stranger = Command::new(&program);
@@ -178,7 +178,7 @@ fn redis_cli_on_a_terminal() {
 #[test]
 fn redis_cli_shows_hints_and_help() {
     let Some(program) = require("redis-cli") else { return };
-    let served = Served::start();
+    let served = Served::start(Door::Redis);
     let mut terminal = Terminal::start(&command(&program, &served));
     let prompt = format!("{}> ", served.address());
     terminal.sees(&prompt);

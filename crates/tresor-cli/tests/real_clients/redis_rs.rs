@@ -7,7 +7,7 @@ use redis::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tresor_testkit::deadline::PATIENCE;
 
-use crate::served::{PASSWORD, Served};
+use crate::served::{Door, PASSWORD, Served};
 
 fn client(served: &Served, password: &str, database: u8, protocol: u8) -> Client {
     let (password, address) = (password.replace(' ', "%20"), served.address());
@@ -30,7 +30,7 @@ fn redis_rs_in_protocol_3() {
 }
 
 fn blocking(protocol: u8) {
-    let mut served = Served::start();
+    let mut served = Served::start(Door::Redis);
     let refused = client(&served, "wrong", 0, protocol).get_connection().map(|_| ());
     // HELLO's WRONGPASS is none of the codes that it has a kind for.
     let kind = if protocol == 2 { ErrorKind::AuthenticationFailed } else { ErrorKind::Extension };
@@ -99,7 +99,7 @@ fn redis_rs_with_a_connection_manager() {
 
 /// The connection manager makes another connection by itself, and subscribes once more.
 async fn renewing() {
-    let mut served = Served::start();
+    let mut served = Served::start(Door::Redis);
     let (sender, mut pushes) = unbounded_channel();
     let config = ConnectionManagerConfig::new().set_push_sender(sender).set_automatic_resubscription();
     let client = client(&served, PASSWORD, 3, 3);

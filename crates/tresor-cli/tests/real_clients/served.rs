@@ -12,24 +12,35 @@ pub(crate) const PASSWORD: &str = "a password";
 
 static NEXT_HOST: AtomicU8 = AtomicU8::new(2);
 
+/// Which protocol a server is asked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Redis,
+    Http,
+}
+
 /// A server, running or stopped.
 pub(crate) struct Served {
     /// Its address.
     pub(crate) host: String,
-    /// Its Redis port.
+    /// The port of its one door.
     pub(crate) port: u16,
+    door: Door,
     directory: TemporaryDirectory,
     server: Option<Server>,
 }
 
 impl Served {
     /// Starts one on a free port.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(door: Door) -> Self {
         let host = format!("127.0.0.{}", NEXT_HOST.fetch_add(1, Ordering::Relaxed));
         let directory = TemporaryDirectory::new("served");
-        let mut served = Self { host, port: 0, directory, server: None };
+        let mut served = Self { host, port: 0, door, directory, server: None };
         served.start_again();
-        served.port = served.server.as_ref().map_or(0, |server| server.ports().resp);
+        served.port = served.server.as_ref().map_or(0, |server| match door {
+            Door::Redis => server.ports().resp,
+            Door::Http => server.ports().http,
+        });
         served
     }
 
@@ -42,14 +53,18 @@ impl Served {
     /// Starts it on the same port with the same store.
     pub(crate) fn start_again(&mut self) {
         let store = self.directory.join("store");
-        let port = self.port.to_string();
+        let port = &*self.port.to_string();
+        let (resp, http) = match self.door {
+            Door::Redis => (port, "off"),
+            Door::Http => ("off", port),
+        };
         self.server = Some(Server::start(&[
             "--bind",
             &self.host,
             "--resp-port",
-            &port,
+            resp,
             "--port",
-            "off",
+            http,
             "--line-port",
             "off",
             "--password",

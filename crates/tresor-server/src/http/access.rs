@@ -2,7 +2,7 @@
 //!
 //! A page in a browser can send requests to a loopback address. Three rules stop it: the Host has to
 //! be one of ours (a page that has its own name point here is refused, 421), an Origin has to be the
-//! server's own (403), and a POST has to carry what a page cannot send without asking first. The
+//! server's own or a `--cors-origin` (403), and a POST has to carry what a page cannot send without asking first. The
 //! password comes after these and is compared in constant time.
 
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +20,8 @@ pub(crate) struct Hosts {
     addresses: Vec<IpAddr>,
     names: Vec<String>,
     any_address: bool,
+    /// Origins besides the server's own whose pages may ask.
+    origins: Vec<String>,
 }
 
 impl Hosts {
@@ -32,7 +34,24 @@ impl Hosts {
             any_address: addresses.iter().any(IpAddr::is_unspecified),
             addresses,
             names: std::iter::once("localhost".to_owned()).chain(further_names.iter().map(name)).collect(),
+            origins: Vec::new(),
         }
+    }
+
+    /// Lets pages of these origins ask too.
+    pub(crate) fn with_origins(self, origins: &[String]) -> Self {
+        let origins = origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();
+        Self { origins, ..self }
+    }
+
+    /// Whether pages of some other origin may ask.
+    pub(super) fn have_origins(&self) -> bool {
+        !self.origins.is_empty()
+    }
+
+    /// Whether pages of this other origin may ask.
+    pub(super) fn admit_origin(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|admitted| origin.as_bytes().eq_ignore_ascii_case(admitted.as_bytes()))
     }
 
     /// Whether a Host (with or without a port) is one of ours.
@@ -82,9 +101,10 @@ pub(super) fn check_sender(
         return Err(misdirected());
     }
     match request.headers.get(header::ORIGIN) {
-        Some(origin) if !is_own_origin(origin, host) => Err(Problem::new(
+        Some(origin) if !is_own_origin(origin, host) && !hosts.admit_origin(origin) => Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "web pages of other origins may not use this server: the Origin header is not its own",
+            "web pages of other origins may not use this server: the Origin header is not its own, and no \
+             --cors-origin",
         )),
         _ => Ok(()),
     }

@@ -1,10 +1,10 @@
 //! One HTTP connection: hyper's state machine around our answers.
 //!
 //! A connection has one session, used by one request at a time, as HTTP/1.1 has it. The order of the
-//! checks is the order of trust: who sent it, which path, the password, the method, then the request
+//! checks is the order of trust: who sent it, which path, how often, the password, the method, then the request
 //! itself; nothing of a body is read before all of them have passed.
 
-use std::{cell::RefCell, convert::Infallible, future::Future, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::RefCell, convert::Infallible, future::Future, net::IpAddr, pin::pin, rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -15,12 +15,13 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
+    command, cors,
     counters::{Answered, method_index},
-    encryption, entries_page,
+    encryption, entries_page, entry,
     exchange::{Answer, Exchange},
-    find, health, keys, kv,
+    find, health, increment, keys, kv,
     linger::{self, Leftover},
-    metrics_page,
+    metrics_page, openapi,
     problem::Problem,
     progress::{Progress, Socket, Watch},
     query::Parameters,
@@ -47,6 +48,8 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+    // Without one it is gone already.
+    let Ok(peer) = stream.peer_addr() else { return Ok(()) };
     let progress = Rc::new(Progress::default());
     let mut watch = Watch::new(progress.clone(), &shared.limits);
     let leftover = Leftover::default();
@@ -57,6 +60,7 @@ pub(crate) async fn serve(
         poison: RefCell::new(None),
         database: database.clone(),
         worker,
+        peer: peer.ip(),
         shared: shared.clone(),
         progress,
     });
@@ -115,6 +119,7 @@ fn builder(shared: &HttpShared) -> http1::Builder {
 struct Connection {
     database: Database,
     worker: usize,
+    peer: IpAddr,
     shared: Arc<HttpShared>,
     /// Taken out while a request uses it.
     session: RefCell<Option<Session>>,
@@ -131,10 +136,12 @@ impl Connection {
         self.progress.begin_answer();
         let (parts, body) = request.into_parts();
         let (route, key) = Route::find(parts.uri.path());
-        let response = match self.respond((route, key), &parts, body).await {
+        let mut response = match self.respond((route, key), &parts, body).await {
             Ok(response) => response,
+            Err(problem) if route.is_of_commands() => self.refuse(problem.with_reply_text()),
             Err(problem) => self.refuse(problem),
         };
+        cors::share(&self.shared.hosts, &parts.headers, response.headers_mut());
         let seen = Answered {
             route,
             method: method_index(&parts.method),
@@ -159,6 +166,12 @@ impl Connection {
     async fn respond(&self, (route, key): (Route, &str), parts: &Parts, body: Incoming) -> Answer {
         check_sender(&self.shared.hosts, parts, &mut self.admitted.borrow_mut())?;
         if !route.is_open(parts.uri.query()) {
+            if let Some(limit) = &self.shared.rate_limit {
+                limit.admit(self.peer, Instant::now())?;
+            }
+            if let Some(answer) = cors::preflight(&self.shared.hosts, route, parts) {
+                return Ok(answer);
+            }
             check_password(&self.database, &parts.headers)?;
         }
         check_route(route, parts)?;
@@ -183,8 +196,8 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/batch, /v1/transactions, /v1/shards, \
-                      /v1/encryption, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/command, /v1/batch, \
+                      /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -205,6 +218,7 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         }
         Route::Livez => health::live(),
         Route::Readyz => health::ready(exchange).await,
+        Route::OpenApi => Ok(openapi::answer()),
         Route::Metrics => metrics_page::answer(exchange).await,
         Route::Entries => entries_page::answer(exchange).await,
         Route::Query => find::answer(exchange).await,
@@ -212,6 +226,9 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,
         Route::Batch => batch::answer(exchange).await,
+        Route::Entry => entry::answer(exchange, key).await,
+        Route::EntryIncrement => increment::answer(exchange, key).await,
+        route if route.is_of_commands() => command::answer(exchange, route).await,
         route if route.is_of_transactions() => transactions::answer(exchange, route, key).await,
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),
     }

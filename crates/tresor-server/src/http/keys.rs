@@ -32,7 +32,7 @@ pub(super) async fn answer(mut exchange: Exchange<'_>, segment: &str) -> Answer 
 }
 
 /// The value with its type. Whatever was stored, a browser must not run it as a page of this server.
-async fn raw_value(value: Bytes, kind: Kind) -> Answer {
+pub(super) async fn raw_value(value: Bytes, kind: Kind) -> Answer {
     let content_type = match kind {
         Kind::Json => "application/json",
         Kind::Raw | Kind::Packed => {
@@ -57,6 +57,17 @@ async fn raw_value(value: Bytes, kind: Kind) -> Answer {
 }
 
 async fn put(mut exchange: Exchange<'_>, key: &[u8], parameters: Parameters) -> Answer {
+    let (value, kind) = read_value(&mut exchange, key).await?;
+    let is_new = exchange.store(key, (&value, kind), parameters.ttl).await?;
+    let mut response = Response::new(Body::Empty);
+    if is_new {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response)
+}
+
+/// Reads a body that is the value of `key`, and its kind.
+pub(super) async fn read_value(exchange: &mut Exchange<'_>, key: &[u8]) -> Result<(Bytes, Kind), Problem> {
     let headers = &exchange.parts.headers;
     check_whole(headers)?;
     let kind = match media_type(headers).as_deref() {
@@ -70,12 +81,7 @@ async fn put(mut exchange: Exchange<'_>, key: &[u8], parameters: Parameters) -> 
         let text = value.clone();
         weigh(value.len(), move || check_json(&text)).await??;
     }
-    let is_new = exchange.store(key, (&value, kind), parameters.ttl).await?;
-    let mut response = Response::new(Body::Empty);
-    if is_new {
-        *response.status_mut() = StatusCode::CREATED;
-    }
-    Ok(response)
+    Ok((value, kind))
 }
 
 /// Refuses bodies that are not the value itself: compressed ones and parts of one. Stored as they

@@ -18,6 +18,7 @@ use super::{
     counters::{CLASSES, METHODS},
     exchange::{Answer, Exchange},
     prometheus::Families,
+    rate_limit::RateLimit,
     route::Route,
     shards,
 };
@@ -116,6 +117,10 @@ fn requests(families: &mut Families, exchange: &Exchange<'_>) {
     let (opened, open) = counters.connections();
     families.counter("tresor_http_connections_total", "HTTP connections accepted.").value(opened);
     families.gauge("tresor_http_connections", "HTTP connections open now.").value(open);
+    let refused = exchange.shared.rate_limit.as_ref().map_or(0, RateLimit::refused);
+    families
+        .counter("tresor_http_rate_limited_total", "HTTP requests refused with 429 by --http-rate-limit.")
+        .value(refused);
     let clients = exchange.database.clients();
     let (received, rejected) = clients.received_and_rejected();
     families.gauge("tresor_connections", "Connections of other protocols open now.").value(clients.len());

@@ -1,7 +1,8 @@
 //! The HTTP front door: `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `batch.rs`, `transactions.rs`, `shards.rs`, `encryption.rs`, `health.rs` or `metrics_page.rs`.
+//! `keys.rs`, `entry.rs`, `increment.rs`, `command.rs`, `batch.rs`, `transactions.rs`, `shards.rs`,
+//! `encryption.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
 //! Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
@@ -9,24 +10,36 @@ mod access;
 mod batch;
 mod batch_run;
 mod body;
+mod capped_list;
+mod command;
+mod command_words;
+mod conditions;
 mod connection;
+mod cors;
 mod counters;
 mod document;
 mod encryption;
 mod entries_page;
+mod entry;
 mod etag;
 mod exchange;
 mod find;
 mod health;
+mod increment;
 mod keys;
 mod kv;
 mod linger;
 mod metrics_page;
+mod openapi;
+mod openapi_routes;
+mod openapi_schemas;
 mod operation;
 mod problem;
 mod progress;
 mod prometheus;
 mod query;
+mod rate_limit;
+mod reply_json;
 mod request_body;
 mod route;
 mod shards;
@@ -43,6 +56,7 @@ pub(crate) const TOO_MANY_CLIENTS: &[u8] =
 pub(crate) use access::Hosts;
 pub(crate) use connection::serve;
 pub(crate) use exchange::{enter, leave};
+pub use openapi::openapi_document;
 pub use shared::HttpLimits;
 pub(crate) use shared::HttpShared;
 pub(crate) use transaction_table::Turn;

@@ -3,13 +3,10 @@
 //! Members that an operation does not take are errors, not noise: a guard that is spelled wrong must not
 //! become a write without one. What is wrong with one of them is told with its place in the list.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tresor::{
     Error, ErrorKind, Kind, Result,
@@ -17,6 +14,7 @@ use tresor::{
 };
 
 use super::{
+    capped_list::CappedList,
     document::{key_of_text, read_value},
     etag::Etag,
     problem::Problem,
@@ -52,7 +50,8 @@ impl Operation {
     /// Reads `{"operations":[…]}`; versions are those of the store with this id.
     pub(super) fn parse_all(body: &Bytes, store_id: u64) -> Result<Vec<Self>, Problem> {
         let wrong = |error| Error::invalid(format!("the body is not what it should be: {error}"));
-        let ListDocument { operations: List { operations } } = serde_json::from_slice(body).map_err(wrong)?;
+        let ListDocument { operations: CappedList(operations) } =
+            serde_json::from_slice(body).map_err(wrong)?;
         if operations.len() > MAX_OPERATIONS {
             let message = format!("a batch has at most {MAX_OPERATIONS} operations: send several");
             return Err(Error::new(ErrorKind::TooLarge, message).into());
@@ -126,7 +125,7 @@ pub(super) fn at(index: usize, error: &Error) -> Problem {
 #[serde(deny_unknown_fields)]
 struct ListDocument<'a> {
     #[serde(borrow)]
-    operations: List<'a>,
+    operations: CappedList<'a, MAX_OPERATIONS>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -162,7 +161,9 @@ struct Document<'a> {
 }
 
 /// A member as it was written: `null` is there, too.
-fn as_it_is<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+pub(super) fn as_it_is<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -186,38 +187,5 @@ impl Document<'_> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// The operations, not yet read; of too many, one more than there may be.
-struct List<'a> {
-    operations: Vec<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ListVisitor).map(|operations| Self { operations })
-    }
-}
-
-struct ListVisitor;
-
-impl<'de> Visitor<'de> for ListVisitor {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of operations")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut operations = Vec::new();
-        while operations.len() <= MAX_OPERATIONS {
-            match list.next_element()? {
-                Some(operation) => operations.push(operation),
-                None => return Ok(operations),
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(operations)
     }
 }

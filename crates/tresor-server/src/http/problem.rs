@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
-use tresor::{Error, ErrorKind};
+use tresor::{Error, ErrorKind, reply::error_text};
 
 use super::body::Body;
 use crate::json::key_text;
@@ -53,6 +53,15 @@ impl Problem {
     /// Names the key that was waited for, if the problem is that waiting came to nothing.
     pub(super) fn about(self, key: &[u8]) -> Self {
         if self.is_about_locks() { self.member("key", key_text(key)) } else { self }
+    }
+
+    /// The same for clients that look for Redis's words in a member `error`.
+    pub(super) fn with_reply_text(self) -> Self {
+        let text = match self.kind {
+            Some(kind) => error_text(&Error::new(kind, self.detail.clone())),
+            None => format!("ERR {}", self.detail),
+        };
+        self.member("error", text)
     }
 
     /// Whether somebody else's lock is what went wrong.

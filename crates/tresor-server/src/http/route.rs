@@ -20,6 +20,12 @@ pub(super) enum Route {
     Rebalance,
     Shard,
     Batch,
+    Entry,
+    EntryIncrement,
+    Command,
+    CommandPipeline,
+    CommandMultiExec,
+    OpenApi,
     Transactions,
     Transaction,
     TransactionKv,
@@ -34,7 +40,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -49,6 +55,12 @@ impl Route {
         Self::Rebalance,
         Self::Shard,
         Self::Batch,
+        Self::Entry,
+        Self::EntryIncrement,
+        Self::Command,
+        Self::CommandPipeline,
+        Self::CommandMultiExec,
+        Self::OpenApi,
         Self::Transactions,
         Self::Transaction,
         Self::TransactionKv,
@@ -65,6 +77,9 @@ impl Route {
     pub(super) fn find(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("/keys/") {
             return if is_segment(key) { (Self::Key, key) } else { (Self::Unknown, "") };
+        }
+        if let Some(rest) = path.strip_prefix("/v1/entries/") {
+            return Self::of_entry(rest);
         }
         if let Some(name) = path.strip_prefix("/v1/shards/") {
             return match name {
@@ -88,10 +103,23 @@ impl Route {
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
             "/v1/batch" => Self::Batch,
+            "/v1/command" => Self::Command,
+            "/v1/command/pipeline" => Self::CommandPipeline,
+            "/v1/command/multi-exec" => Self::CommandMultiExec,
+            "/openapi.json" => Self::OpenApi,
             "/v1/transactions" => Self::Transactions,
             _ => Self::Unknown,
         };
         (route, "")
+    }
+
+    fn of_entry(path: &str) -> (Self, &str) {
+        match path.split_once('/').unwrap_or((path, "")) {
+            ("", _) => (Self::Unknown, ""),
+            (key, "increment") => (Self::EntryIncrement, key),
+            (key, "") if key == path => (Self::Entry, key),
+            _ => (Self::Unknown, ""),
+        }
     }
 
     fn in_transaction(path: &str) -> Self {
@@ -131,6 +159,11 @@ impl Route {
         )
     }
 
+    /// Whether it is `/v1/command` or beneath.
+    pub(super) fn is_of_commands(self) -> bool {
+        matches!(self, Self::Command | Self::CommandPipeline | Self::CommandMultiExec)
+    }
+
     /// How metrics call it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -148,6 +181,12 @@ impl Route {
             Self::Rebalance => "/v1/shards/rebalance",
             Self::Shard => "/v1/shards/{name}",
             Self::Batch => "/v1/batch",
+            Self::Entry => "/v1/entries/{key}",
+            Self::EntryIncrement => "/v1/entries/{key}/increment",
+            Self::Command => "/v1/command",
+            Self::CommandPipeline => "/v1/command/pipeline",
+            Self::CommandMultiExec => "/v1/command/multi-exec",
+            Self::OpenApi => "/openapi.json",
             Self::Transactions => "/v1/transactions",
             Self::Transaction => "/v1/transactions/{id}",
             Self::TransactionKv => "/v1/transactions/{id}/kv",
@@ -163,11 +202,14 @@ impl Route {
     /// Its methods, as an Allow header lists them.
     pub(super) fn methods(self) -> &'static str {
         match self {
-            Self::Kv | Self::Key | Self::TransactionKv | Self::TransactionKey => "GET, HEAD, PUT, DELETE",
+            Self::Kv | Self::Key | Self::Entry | Self::TransactionKv | Self::TransactionKey => {
+                "GET, HEAD, PUT, DELETE"
+            }
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
-            Self::TransactionKeys => "GET, HEAD",
+            Self::TransactionKeys | Self::OpenApi => "GET, HEAD",
             Self::Entries => "GET, HEAD, DELETE",
-            Self::EncryptionRotate | Self::Batch | Self::Query => "POST",
+            Self::EncryptionRotate | Self::Batch | Self::Query | Self::EntryIncrement => "POST",
+            Self::Command | Self::CommandPipeline | Self::CommandMultiExec => "POST",
             Self::TransactionCommit | Self::TransactionRollback | Self::TransactionAbort => "POST",
             Self::Shards | Self::Transactions => "GET, HEAD, POST",
             // A shard may be called so.

@@ -1,6 +1,7 @@
 //! What all HTTP connections of a server share: who may ask, limits, counters.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,9 @@ use std::{
 use tokio::sync::OnceCell;
 use tresor::Database;
 
-use super::{access::Hosts, counters::HttpCounters, transaction_table::TransactionTable};
+use super::{
+    access::Hosts, counters::HttpCounters, rate_limit::RateLimit, transaction_table::TransactionTable,
+};
 use crate::{key_rotation::KeyRotation, line::LineCounters, sharding::ShardControl};
 
 /// Shared by all HTTP connections of a server.
@@ -20,6 +23,8 @@ pub(crate) struct HttpShared {
     pub(super) hosts: Hosts,
     /// Limits of time and size.
     pub(super) limits: HttpLimits,
+    /// How often an address may ask, where that is limited.
+    pub(super) rate_limit: Option<RateLimit>,
     /// Requests counted by route, method and status.
     pub(super) counters: HttpCounters,
     /// Commands of the line protocol, which `/metrics` shows too.
@@ -46,6 +51,7 @@ impl HttpShared {
         let counters = HttpCounters::new(workers);
         Self {
             hosts,
+            rate_limit: limits.requests_per_second.map(RateLimit::new),
             limits,
             counters,
             line: LineCounters::new(workers),
@@ -91,6 +97,8 @@ pub struct HttpLimits {
     pub stall_timeout: Duration,
     /// How long a connection may do nothing between two requests.
     pub idle_timeout: Duration,
+    /// Requests that an address may send in a second; `None` for no limit.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 impl Default for HttpLimits {
@@ -103,6 +111,7 @@ impl Default for HttpLimits {
             body_bytes_per_second: 16 * 1024,
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(600),
+            requests_per_second: None,
         }
     }
 }

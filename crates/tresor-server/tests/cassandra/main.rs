@@ -7,6 +7,8 @@
 #[path = "../http/client.rs"]
 #[allow(dead_code, reason = "only requests are needed here")]
 mod client;
+#[path = "../http/described.rs"]
+mod described;
 #[path = "../http/kv_requests.rs"]
 mod kv_requests;
 #[path = "../http/ordered.rs"]

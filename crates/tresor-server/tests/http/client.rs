@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use crate::described;
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -47,10 +49,14 @@ impl Client {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends a request with a good Host and a length, and reads its answer.
+    /// Sends a request with a good Host and a length, and reads its answer, which has to be a described one.
     pub(crate) fn request(&mut self, method: &str, target: &str, headers: &[&str], body: &[u8]) -> Answer {
         self.send(&request(method, target, headers, body));
-        self.answer_to(method).unwrap_or_else(|| panic!("no answer to {method} {target}"))
+        let answer = self.answer_to(method).unwrap_or_else(|| panic!("no answer to {method} {target}"));
+        if let Err(complaint) = described::check(method, target, &answer) {
+            panic!("{method} {target} is not as /openapi.json says: {complaint}: {answer:?}");
+        }
+        answer
     }
 
     /// Sends bytes as they are and reads the answer to what is no HEAD.
@@ -80,7 +86,7 @@ impl Client {
             return self.answer_to(method);
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
-        if method != "HEAD" && status != 204 {
+        if method != "HEAD" && status != 204 && status != 304 {
             answer.body = self.body(&answer)?;
         }
         Some(answer)

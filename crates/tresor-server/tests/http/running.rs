@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) limits: HttpLimits,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) cors_origins: Vec<String>,
     pub(crate) workers: usize,
 }
 
@@ -31,6 +32,7 @@ impl Default for Setup {
             config: Config::memory(),
             limits: HttpLimits::default(),
             allowed_hosts: Vec::new(),
+            cors_origins: Vec::new(),
             workers: 1,
         }
     }
@@ -51,6 +53,7 @@ impl Setup {
             workers: self.workers,
             http_limits: self.limits,
             allowed_hosts: self.allowed_hosts,
+            cors_origins: self.cors_origins,
             ..ServerConfig::default()
         };
         let server = Server::start(database.clone(), config).expect("a free port can be bound");

@@ -61,6 +61,8 @@ pub enum Flag {
     Subcommand = 1 << 10,
     /// Publishes, subscribes, or tells about it.
     PubSub = 1 << 11,
+    /// Is about the connection that it comes on: means nothing where each request is for itself.
+    Connection = 1 << 12,
 }
 
 /// A set of flags.

@@ -47,6 +47,7 @@ pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
 pub(crate) use config::{is_secret_setting, set_at_start};
 pub(crate) use connection::database_number;
+pub use counter::{add_decimal, add_integer};
 pub use manual::markdown;
 pub(crate) use number::parse_bytes;
 pub(crate) use redaction::shown_words;

@@ -55,21 +55,21 @@ macro_rules! catalog {
 #[rustfmt::skip]
 catalog! {
     // Connection
-    Auth "auth" -2 [Fast NoAuth] (0 0 0) "connection" "1.0.0" "[username] password"
+    Auth "auth" -2 [Fast NoAuth Connection] (0 0 0) "connection" "1.0.0" "[username] password"
         "Authenticates the connection." "OK" => connection::auth;
     Client "client" -2 [Container] (0 0 0) "connection" "2.4.0" ""
         "Holds the commands about client connections." "depends on the subcommand" => connection::container;
-    ClientCaching "client|caching" 3 [] (0 0 0) "connection" "6.0.0" "<YES | NO>"
+    ClientCaching "client|caching" 3 [Connection] (0 0 0) "connection" "6.0.0" "<YES | NO>"
         "Refuses: nothing is tracked." "error" => client_tracking::caching;
-    ClientGetname "client|getname" 2 [Fast] (0 0 0) "connection" "2.6.9" ""
+    ClientGetname "client|getname" 2 [Fast Connection] (0 0 0) "connection" "2.6.9" ""
         "Tells the connection's name." "bulk, or null without a name" => client::getname;
-    ClientGetredir "client|getredir" 2 [] (0 0 0) "connection" "6.0.0" ""
+    ClientGetredir "client|getredir" 2 [Connection] (0 0 0) "connection" "6.0.0" ""
         "Tells where messages of tracking go: nowhere." "integer: -1" => client_tracking::getredir;
     ClientHelp "client|help" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
         "Lists the subcommands." "array of lines" => introspection::help;
-    ClientId "client|id" 2 [Fast] (0 0 0) "connection" "5.0.0" ""
+    ClientId "client|id" 2 [Fast Connection] (0 0 0) "connection" "5.0.0" ""
         "Tells the connection's id." "integer" => client::id;
-    ClientInfo "client|info" 2 [] (0 0 0) "connection" "6.2.0" ""
+    ClientInfo "client|info" 2 [Connection] (0 0 0) "connection" "6.2.0" ""
         "Describes the connection." "bulk: one line of fields" => client::info;
     ClientKill "client|kill" -3 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
         "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>"
@@ -77,22 +77,22 @@ catalog! {
     ClientList "client|list" -2 [Admin Dangerous] (0 0 0) "connection" "2.4.0"
         "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]"
         "Describes every connection." "bulk: one line of fields a connection" => client::list;
-    ClientNoEvict "client|no-evict" 3 [Admin Dangerous] (0 0 0) "connection" "7.0.0" "<ON | OFF>"
+    ClientNoEvict "client|no-evict" 3 [Admin Dangerous Connection] (0 0 0) "connection" "7.0.0" "<ON | OFF>"
         "Spares the connection when connections are closed for want of memory." "OK" => client::no_evict;
-    ClientNoTouch "client|no-touch" 3 [Fast] (0 0 0) "connection" "7.2.0" "<ON | OFF>"
+    ClientNoTouch "client|no-touch" 3 [Fast Connection] (0 0 0) "connection" "7.2.0" "<ON | OFF>"
         "Notes that the connection's reads should not count as use of a key; CLIENT LIST shows it, and they still do." "OK" => client::no_touch;
     ClientPause "client|pause" -3 [Admin Dangerous] (0 0 0) "connection" "3.0.0" "timeout [WRITE | ALL]"
         "Holds back everyone's commands, or writes alone, for some milliseconds." "OK" => client::pause;
-    ClientReply "client|reply" 3 [] (0 0 0) "connection" "3.2.0" "<ON | OFF | SKIP>"
+    ClientReply "client|reply" 3 [Connection] (0 0 0) "connection" "3.2.0" "<ON | OFF | SKIP>"
         "Turns replies to the connection on or off, or leaves out the next one." "OK for ON, else nothing" => client::reply;
-    ClientSetinfo "client|setinfo" 4 [Fast] (0 0 0) "connection" "7.2.0" "<LIB-NAME libname | LIB-VER libver>"
+    ClientSetinfo "client|setinfo" 4 [Fast Connection] (0 0 0) "connection" "7.2.0" "<LIB-NAME libname | LIB-VER libver>"
         "Notes which library the client uses." "OK" => client::setinfo;
-    ClientSetname "client|setname" 3 [Fast] (0 0 0) "connection" "2.6.9" "connection-name"
+    ClientSetname "client|setname" 3 [Fast Connection] (0 0 0) "connection" "2.6.9" "connection-name"
         "Names the connection." "OK" => client::setname;
-    ClientTracking "client|tracking" -3 [] (0 0 0) "connection" "6.0.0"
+    ClientTracking "client|tracking" -3 [Connection] (0 0 0) "connection" "6.0.0"
         "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"
         "Turns tracking off; it cannot be turned on." "OK, or an error for ON" => client_tracking::tracking;
-    ClientTrackinginfo "client|trackinginfo" 2 [] (0 0 0) "connection" "6.2.0" ""
+    ClientTrackinginfo "client|trackinginfo" 2 [Connection] (0 0 0) "connection" "6.2.0" ""
         "Tells that nothing is tracked." "map: flags, redirect, prefixes" => client_tracking::trackinginfo;
     ClientUnblock "client|unblock" -3 [Admin] (0 0 0) "connection" "5.0.0" "client-id [TIMEOUT | ERROR]"
         "Ends another connection's waiting, of which there is none." "integer: 0" => client_tracking::unblock;
@@ -100,16 +100,16 @@ catalog! {
         "Ends a pause." "OK" => client::unpause;
     Echo "echo" 2 [Fast] (0 0 0) "connection" "1.0.0" "message"
         "Answers what it was given." "bulk" => connection::echo;
-    Hello "hello" -1 [Fast NoAuth] (0 0 0) "connection" "6.0.0"
+    Hello "hello" -1 [Fast NoAuth Connection] (0 0 0) "connection" "6.0.0"
         "[protover [AUTH username password] [SETNAME clientname]]"
         "Chooses the protocol version and introduces both sides." "map: server, version, proto, id, mode, role, modules" => connection::hello;
     Ping "ping" -1 [Fast] (0 0 0) "connection" "1.0.0" "[message]"
         "Answers PONG, or the word it was given." "simple or bulk" => connection::ping;
-    Quit "quit" -1 [Fast NoAuth] (0 0 0) "connection" "1.0.0" ""
+    Quit "quit" -1 [Fast NoAuth Connection] (0 0 0) "connection" "1.0.0" ""
         "Closes the connection." "OK" => connection::quit;
-    Reset "reset" 1 [Fast NoAuth] (0 0 0) "connection" "6.2.0" ""
+    Reset "reset" 1 [Fast NoAuth Connection] (0 0 0) "connection" "6.2.0" ""
         "Puts the connection's state back to what it was at first." "RESET" => connection::reset;
-    Select "select" 2 [Fast] (0 0 0) "connection" "1.0.0" "index"
+    Select "select" 2 [Fast Connection] (0 0 0) "connection" "1.0.0" "index"
         "Changes the connection's database." "OK" => connection::select;
 
     // Keys
@@ -250,7 +250,7 @@ catalog! {
         "Writes a bit of a value, which grows as needed." "integer: what the bit was" => bit::setbit;
 
     // Publish and subscribe
-    Psubscribe "psubscribe" -2 [PubSub] (0 0 0) "pubsub" "2.0.0" "pattern [pattern ...]"
+    Psubscribe "psubscribe" -2 [PubSub Connection] (0 0 0) "pubsub" "2.0.0" "pattern [pattern ...]"
         "Listens to the channels that match patterns." "a push for each: psubscribe, pattern, number of subscriptions" => publish::psubscribe;
     Publish "publish" 3 [PubSub Fast] (0 0 0) "pubsub" "2.0.0" "channel message"
         "Hands a message to everyone who listens to a channel now." "integer: how often it was handed out" => publish::publish;
@@ -268,29 +268,29 @@ catalog! {
         "Lists the channels of SPUBLISH that have subscribers, those that match a pattern." "array of bulks" => publish::shardchannels;
     PubsubShardnumsub "pubsub|shardnumsub" -2 [PubSub] (0 0 0) "pubsub" "7.0.0" "[shardchannel [shardchannel ...]]"
         "Counts the subscribers of channels of SPUBLISH." "array: channels and numbers, alternating" => publish::shardnumsub;
-    Punsubscribe "punsubscribe" -1 [PubSub] (0 0 0) "pubsub" "2.0.0" "[pattern [pattern ...]]"
+    Punsubscribe "punsubscribe" -1 [PubSub Connection] (0 0 0) "pubsub" "2.0.0" "[pattern [pattern ...]]"
         "Listens to patterns no more; to none at all when none is given." "a push for each: punsubscribe, pattern, number of subscriptions" => publish::punsubscribe;
     Spublish "spublish" 3 [PubSub Fast] (1 1 1) "pubsub" "7.0.0" "shardchannel message"
         "Hands a message to everyone who listens to a channel of SSUBSCRIBE now." "integer: how often it was handed out" => publish::spublish;
-    Ssubscribe "ssubscribe" -2 [PubSub] (1 -1 1) "pubsub" "7.0.0" "shardchannel [shardchannel ...]"
+    Ssubscribe "ssubscribe" -2 [PubSub Connection] (1 -1 1) "pubsub" "7.0.0" "shardchannel [shardchannel ...]"
         "Listens to channels of SPUBLISH." "a push for each: ssubscribe, channel, number of such subscriptions" => publish::ssubscribe;
-    Subscribe "subscribe" -2 [PubSub] (0 0 0) "pubsub" "2.0.0" "channel [channel ...]"
+    Subscribe "subscribe" -2 [PubSub Connection] (0 0 0) "pubsub" "2.0.0" "channel [channel ...]"
         "Listens to channels." "a push for each: subscribe, channel, number of subscriptions" => publish::subscribe;
-    Sunsubscribe "sunsubscribe" -1 [PubSub] (1 -1 1) "pubsub" "7.0.0" "[shardchannel [shardchannel ...]]"
+    Sunsubscribe "sunsubscribe" -1 [PubSub Connection] (1 -1 1) "pubsub" "7.0.0" "[shardchannel [shardchannel ...]]"
         "Listens to channels of SPUBLISH no more; to none at all when none is given." "a push for each: sunsubscribe, channel, number of such subscriptions" => publish::sunsubscribe;
-    Unsubscribe "unsubscribe" -1 [PubSub] (0 0 0) "pubsub" "2.0.0" "[channel [channel ...]]"
+    Unsubscribe "unsubscribe" -1 [PubSub Connection] (0 0 0) "pubsub" "2.0.0" "[channel [channel ...]]"
         "Listens to channels no more; to none at all when none is given." "a push for each: unsubscribe, channel, number of subscriptions" => publish::unsubscribe;
 
     // Transactions
-    Discard "discard" 1 [Fast] (0 0 0) "transactions" "2.0.0" ""
+    Discard "discard" 1 [Fast Connection] (0 0 0) "transactions" "2.0.0" ""
         "Forgets what MULTI has queued, and what is watched." "OK" => transaction::discard;
-    Exec "exec" 1 [] (0 0 0) "transactions" "1.2.0" ""
+    Exec "exec" 1 [Connection] (0 0 0) "transactions" "1.2.0" ""
         "Executes what MULTI has queued, as one step." "array of the replies, or null when a watched key has changed" => transaction::exec;
-    Multi "multi" 1 [Fast] (0 0 0) "transactions" "1.2.0" ""
+    Multi "multi" 1 [Fast Connection] (0 0 0) "transactions" "1.2.0" ""
         "Queues the commands that follow until EXEC." "OK" => transaction::multi;
-    Unwatch "unwatch" 1 [Fast] (0 0 0) "transactions" "2.2.0" ""
+    Unwatch "unwatch" 1 [Fast Connection] (0 0 0) "transactions" "2.2.0" ""
         "Forgets what is watched." "OK" => transaction::unwatch;
-    Watch "watch" -2 [Fast] (1 -1 1) "transactions" "2.2.0" "key [key ...]"
+    Watch "watch" -2 [Fast Connection] (1 -1 1) "transactions" "2.2.0" "key [key ...]"
         "Lets EXEC do nothing if one of the keys has changed by then." "OK" => transaction::watch;
 
     // Cluster
@@ -387,7 +387,7 @@ catalog! {
         "Lists the subcommands." "array of lines" => introspection::help;
     ModuleList "module|list" 2 [Admin] (0 0 0) "server" "4.0.0" ""
         "Lists the modules: there are none." "empty array" => server::modules;
-    Monitor "monitor" 1 [Admin Dangerous] (0 0 0) "server" "1.0.0" ""
+    Monitor "monitor" 1 [Admin Dangerous Connection] (0 0 0) "server" "1.0.0" ""
         "Shows the connection every command that a client of the Redis protocol has executed, until RESET." "OK, then a simple string a command" => server::monitor;
     Save "save" 1 [Admin NoMulti Dangerous] (0 0 0) "server" "1.0.0" ""
         "Takes a snapshot and answers when it is on disk." "OK" => server::save;
@@ -407,11 +407,11 @@ catalog! {
         "Tells the server's time." "array: Unix time in seconds, microseconds within it" => server::time;
 
     // Tresor's own
-    TresorAbort "tresor.abort" 1 [NoMulti Fast] (0 0 0) "tresor" "0.1.0" ""
+    TresorAbort "tresor.abort" 1 [NoMulti Fast Connection] (0 0 0) "tresor" "0.1.0" ""
         "Discards the connection's transaction and frees its locks." "OK" => transaction::abort;
-    TresorBegin "tresor.begin" 1 [NoMulti Fast] (0 0 0) "tresor" "0.1.0" ""
+    TresorBegin "tresor.begin" 1 [NoMulti Fast Connection] (0 0 0) "tresor" "0.1.0" ""
         "Begins a transaction with locks, to which every command of the connection belongs until it ends." "integer: its number" => transaction::begin;
-    TresorCommit "tresor.commit" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
+    TresorCommit "tresor.commit" 1 [NoMulti Connection] (0 0 0) "tresor" "0.1.0" ""
         "Applies everything that the connection's transaction has written, as one step." "OK" => transaction::commit;
     TresorDelmatch "tresor.delmatch" -2 [Write NoMulti Dangerous] (0 0 0) "tresor" "0.1.0"
         "option value [option value ...] [DRYRUN]"
@@ -421,7 +421,7 @@ catalog! {
         "Finds entries by patterns and ranges of keys and values, or those nearest to a vector, a page at a time." "map: cursor (null at the end), skipped (how many could not be read as a condition wants it), plan if asked for, entries (keys, or arrays of key, distance and value)" => search::find;
     TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value <RAW | JSON> [PXAT unix-time-milliseconds]"
         "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
-    TresorRollback "tresor.rollback" 1 [NoMulti] (0 0 0) "tresor" "0.1.0" ""
+    TresorRollback "tresor.rollback" 1 [NoMulti Connection] (0 0 0) "tresor" "0.1.0" ""
         "Takes back the latest write of the connection's transaction that was not taken back yet; the locks stay."
         "array: each key that it wrote, and the value it is back to or null" => transaction::rollback;
     TresorScan "tresor.scan" -2 [Readonly] (0 0 0) "tresor" "0.1.0" "cursor [COUNT count]"

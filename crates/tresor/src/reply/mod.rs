@@ -13,8 +13,7 @@ use bytes::Bytes;
 
 pub use output::Output;
 pub use owned::{OwnedWriter, Reply};
-pub use resp::RespWriter;
-pub(crate) use resp::error_text;
+pub use resp::{RespWriter, double_text, error_text};
 
 use crate::{engine::ValueRef, error::Error};
 

@@ -190,7 +190,7 @@ const CODES: [&str; 10] = [
 ];
 
 /// An error as the Redis protocol says it: a code in capitals, then the message, on one line.
-pub(crate) fn error_text(error: &Error) -> String {
+pub fn error_text(error: &Error) -> String {
     // A line break inside would end the reply early.
     let message = error.to_string().replace(['\r', '\n'], " ");
     if CODES.iter().any(|code| message.split(' ').next() == Some(code)) {
@@ -212,7 +212,7 @@ pub(crate) fn error_text(error: &Error) -> String {
 }
 
 /// A double as Redis writes it: no exponent where the digits are few, `inf`, `-inf`, `nan`.
-pub(crate) fn double_text(number: f64) -> String {
+pub fn double_text(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
     }
