@@ -166,7 +166,12 @@ fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {
     families
         .gauge("tresor_max_memory_bytes", "The limit on data and buffers together; 0 for none.")
         .value(limit.max_bytes().unwrap_or(0));
-    families.counter("tresor_expired_total", "Keys removed because they expired.").value(status.expired);
+    families
+        .counter("tresor_expired_total", "Keys removed because they expired.")
+        .value(status.expired.removed());
+    families
+        .histogram("tresor_expiry_lag_seconds", "Time from when a key was due to when it was removed.")
+        .expiry_lag(&status.expired);
     families.counter("tresor_evicted_total", "Keys evicted for want of memory.").value(status.evicted);
     families.gauge("tresor_sequence", "Number of the latest change.").value(status.sequence);
     let engine = exchange.database.engine().capabilities().name;

@@ -17,6 +17,7 @@ use super::{
     write,
 };
 use crate::{
+    clock::StoreTime,
     engine::{KeyRef, Removal, Removals},
     error::{Error, ErrorKind, Result},
     oplog::Refused,
@@ -28,11 +29,11 @@ const WRITING_OUT: Duration = Duration::from_millis(2);
 /// Rows of the table of expiries that are looked at together.
 const TOGETHER: usize = 256;
 
-/// Removes what has expired at this store time.
-pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &AtomicBool) {
+/// Removes what has expired.
+pub(super) fn sweep(store: &Store, removals: &Removals, time: &StoreTime, stop: &AtomicBool) {
     let goes_on = || !stop.load(Ordering::Acquire) && !removals.expired_is_kept();
     while goes_on() && store.check_open().is_ok() {
-        match sweep_some(store, removals, now_ms) {
+        match sweep_some(store, removals, time) {
             Ok(true) => {}
             // The log has no room: entries stay, absent to readers, until the next sweep.
             Ok(false) | Err(Refused::NoRoom { .. }) => return,
@@ -45,11 +46,12 @@ pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &Atom
 }
 
 /// Whether there may be more to do.
-fn sweep_some(store: &Store, removals: &Removals, now_ms: u64) -> Result<bool, Refused> {
+fn sweep_some(store: &Store, removals: &Removals, time: &StoreTime) -> Result<bool, Refused> {
+    let now_ms = time.now_ms();
     let due = store.read().and_then(|whole| whole.tables.due(now_ms, TOGETHER)).map_err(Refused::Failed)?;
     let more = due.len() == TOGETHER;
     for due in due {
-        remove(store, removals, due, now_ms)?;
+        remove(store, removals, due, time.now_ms())?;
     }
     Ok(more)
 }
@@ -76,7 +78,6 @@ fn remove(store: &Store, removals: &Removals, due: Due, now_ms: u64) -> Result<(
         let key = KeyRef { database: database as u8, ..key };
         removals.note(Removal::Expired, key, outcome.sequence);
     }
-    store.expired.fetch_add(1, Ordering::Relaxed);
     Ok(())
 }
 
