@@ -134,6 +134,7 @@ fn both(one: LogStatus, other: LogStatus) -> LogStatus {
         buffer_capacity_bytes: one.buffer_capacity_bytes + other.buffer_capacity_bytes,
         written_bytes: one.written_bytes + other.written_bytes,
         syncs: one.syncs + other.syncs,
+        sync_ns: one.sync_ns + other.sync_ns,
         snapshots: one.snapshots + other.snapshots,
         last_snapshot: one.last_snapshot.min(other.last_snapshot),
         last_snapshot_time_ms: one.last_snapshot_time_ms.min(other.last_snapshot_time_ms),
