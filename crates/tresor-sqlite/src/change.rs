@@ -133,6 +133,9 @@ impl Transaction<'_> {
     ) -> Result<Effect> {
         let live = head.filter(|head| head.is_live(now_ms));
         let existed = live.is_some();
+        if let (Change::Put { .. } | Change::Patch { .. }, Some(expired), None) = (change, head, live) {
+            self.note_expired(&expired);
+        }
         match *change {
             Change::Put { value, kind, expires, .. } => {
                 let expires_at_ms = match expires {

@@ -323,7 +323,7 @@ impl Engine for SqliteEngine {
             expiring: figures.map(|count| count.unsure),
             sequence: self.store.progress.given(),
             data_bytes: bytes.unsigned_abs(),
-            expired: self.store.expired.load(Ordering::Relaxed),
+            expired: self.store.expired.figures(),
             store_id: self.store.store_id,
             packed: self.store.packed.load(Ordering::Relaxed),
             ..Status::default()

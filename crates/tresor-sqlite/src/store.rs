@@ -18,7 +18,7 @@ use tresor::{
     Error, Result,
     clock::{Clock, StoreTime},
     config::Durability,
-    engine::{Count, DATABASES, cursors::Cursors},
+    engine::{Count, DATABASES, ExpiryLagCounters, cursors::Cursors},
     files::{File, Files},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Store {
     /// About how many bytes the log has grown by since the last checkpoint.
     pub(crate) log_bytes: AtomicU64,
     /// Entries removed because they expired, since the start.
-    pub(crate) expired: AtomicU64,
+    pub(crate) expired: ExpiryLagCounters,
     /// The write-ahead log, open for its syncs: a failed one is told to those who had it open.
     pub(crate) log: Arc<dyn File>,
     /// The last to go: its lock lets others in.
@@ -100,6 +100,7 @@ impl Store {
             *figure = Count { keys: row.keys, unsure: row.expiring, sequence: latest };
         }
         Ok(Self {
+            expired: ExpiryLagCounters::new(clock.now_ms()),
             time: StoreTime::new(clock, 0),
             store_id: identity.store_id,
             readers: Readers::new(connections?),
@@ -111,7 +112,6 @@ impl Store {
             figures: Mutex::new(figures),
             packed: identity.packed.into(),
             log_bytes: 0.into(),
-            expired: 0.into(),
             log,
             writer: Mutex::new(Some(Writer::new(connection, databases, identity, latest))),
             path,

@@ -12,7 +12,7 @@ use tresor::{
     engine::{Count, MAX_SEQUENCE, Sequence},
 };
 
-use crate::{databases::Databases, failure, identity::Identity, store::Store};
+use crate::{databases::Databases, failure, identity::Identity, row::Head, store::Store};
 
 /// The writing connection and what it alone knows.
 pub(crate) struct Writer {
@@ -31,6 +31,8 @@ pub(crate) struct Transaction<'w> {
     removed: Option<Sequence>,
     /// About how many bytes the log grows by.
     bytes: u64,
+    /// When those entries were due that had expired and are gone with this.
+    expired_ms: Vec<u64>,
 }
 
 /// What a page of the log takes, about.
@@ -62,7 +64,8 @@ impl Writer {
             Err(error) => return Err(failure::error(&store.path, error)),
         }
         let (databases, identity, before) = (self.databases, self.identity, self.latest);
-        let mut transaction = Transaction { store, writer: self, removed: None, bytes: 0 };
+        let mut transaction =
+            Transaction { store, writer: self, removed: None, bytes: 0, expired_ms: Vec::new() };
         let outcome = work(&mut transaction).and_then(|done| transaction.commit(before).map(|()| done));
         if outcome.is_err() {
             // Numbers stay given: another change never gets them.
@@ -115,6 +118,11 @@ impl Transaction<'_> {
         self.bytes += PAGE_BYTES + value_bytes as u64;
     }
 
+    /// Notes that an entry had expired and goes with this.
+    pub(crate) fn note_expired(&mut self, head: &Head) {
+        self.expired_ms.extend(head.expires_at_ms);
+    }
+
     /// What went wrong. A disk that fails while something is changed leaves nobody sure of anything.
     pub(crate) fn failed(&self, error: rusqlite::Error) -> Error {
         if failure::is_broken_disk(&error) {
@@ -148,6 +156,10 @@ impl Transaction<'_> {
         store.progress.written(latest);
         store.log_bytes.fetch_add(self.bytes + 2 * PAGE_BYTES, Ordering::Relaxed);
         store.packed.store(self.writer.identity.packed, Ordering::Relaxed);
+        if !self.expired_ms.is_empty() {
+            let now_ms = store.time.now_ms();
+            self.expired_ms.iter().for_each(|due_ms| store.expired.note(*due_ms, now_ms));
+        }
         let mut figures = store.figures.lock();
         for (figure, row) in figures.iter_mut().zip(&self.writer.databases.rows) {
             *figure = Count { keys: row.keys, unsure: row.expiring, sequence: latest };

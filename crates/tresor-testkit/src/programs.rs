@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The programs that tests may ask for, and how each is had on Debian.
-const INSTALL: [(&str, &str); 8] = [
+const INSTALL: [(&str, &str); 9] = [
     ("redis-server", "apt-get install redis-server"),
     ("redis-cli", "apt-get install redis-tools"),
     ("redis-benchmark", "apt-get install redis-tools"),
@@ -20,16 +20,30 @@ const INSTALL: [(&str, &str); 8] = [
     ("go", "apt-get install golang-go"),
     ("node", "apt-get install nodejs npm"),
     ("prometheus-redis-exporter", "apt-get install prometheus-redis-exporter"),
+    ("promtool", "apt-get install prometheus"),
 ];
 
 /// The path of a program, or `None` after saying what is left out. Panics instead when `CI` is set.
 pub fn require(program: &str) -> Option<PathBuf> {
     let found = find(program);
     if found.is_none() {
-        let install = INSTALL.iter().find(|(name, _)| *name == program).map_or("install it", |(_, how)| how);
-        left_out(&not_installed(program, install));
+        left_out(&not_installed(program, how_to_install(program)));
     }
     found
+}
+
+/// The path of a program that only checks what other tests check too, or `None` after saying what is left out,
+/// `CI` or not: it need not be on every machine.
+pub fn wish_for(program: &str) -> Option<PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        println!("{}", skipped(&not_installed(program, how_to_install(program))));
+    }
+    found
+}
+
+fn how_to_install(program: &str) -> &'static str {
+    INSTALL.iter().find(|(name, _)| *name == program).map_or("install it", |(_, how)| how)
 }
 
 /// The path of the first Python on `PATH` that has these modules, or `None` after saying what is left out.

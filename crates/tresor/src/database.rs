@@ -257,6 +257,11 @@ impl Database {
         &self.core.metrics
     }
 
+    /// Commands that the slow log has kept since the start, forgotten ones included.
+    pub fn slow_commands(&self) -> u64 {
+        self.core.observers.slow_log().taken()
+    }
+
     /// The clients that are connected.
     pub fn clients(&self) -> &Clients {
         &self.core.clients

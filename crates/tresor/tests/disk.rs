@@ -116,12 +116,37 @@ fn what_has_expired_leaves_the_tables() {
     engine.write(Batch::blind(&stays), now_ms).wait().expect("a batch");
     clock.advance(Duration::from_millis(1000));
     assert_eq!(rows(&*engine, clock.now_ms()), 502, "absent at once");
-    wait_until("the sweep", || engine.status().wait().expect("a status").expired == 498);
+    wait_until("the sweep", || engine.status().wait().expect("a status").expired.removed() == 498);
     // Before the beginning of time nothing has expired: what is left is what is in the tables.
     assert_eq!(rows(&*engine, 0), 502);
     clock.advance(Duration::from_millis(4000));
-    wait_until("the sweep", || engine.status().wait().expect("a status").expired == 499);
+    wait_until("the sweep", || engine.status().wait().expect("a status").expired.removed() == 499);
     assert_eq!(rows(&*engine, 0), 501);
+    // What comes in where the sweep has been already.
+    for at_ms in [now_ms + 3000, 0] {
+        let before = engine.status().wait().expect("a status").expired.removed();
+        let late =
+            [put(&[1, 0, 0, 0], b"v", Expires::At(at_ms)), put(&[1, 0, 0, 1], b"v", Expires::At(at_ms))];
+        engine.write(Batch::blind(&late), now_ms).wait().expect("a batch");
+        wait_until("the sweep", || engine.status().wait().expect("a status").expired.removed() == before + 2);
+        assert_eq!(rows(&*engine, 0), 501);
+    }
+}
+
+#[test]
+fn many_that_expire_at_once_all_go() {
+    let (directory, clock) = (TemporaryDirectory::new("disk"), ManualClock::new());
+    let engine = open(&directory.join("store"), &clock);
+    let names: Vec<[u8; 4]> = (0..5_000_u32).map(u32::to_be_bytes).collect();
+    let at = |number: usize| Expires::At(clock.now_ms() + 1_000 + number as u64 / 1_000);
+    let puts: Vec<_> = names.iter().enumerate().map(|(number, key)| put(key, b"v", at(number))).collect();
+    engine.write(Batch::blind(&puts), clock.now_ms()).wait().expect("a batch");
+    // Every third is written over.
+    let over: Vec<_> = names.iter().step_by(3).map(|key| put(key, b"w", Expires::Never)).collect();
+    engine.write(Batch::blind(&over), clock.now_ms()).wait().expect("a batch");
+    clock.advance(Duration::from_secs(2));
+    wait_until("the sweep", || rows(&*engine, 0) == over.len());
+    assert_eq!(engine.status().wait().expect("a status").expired.removed(), 5_000 - over.len() as u64);
 }
 
 #[test]

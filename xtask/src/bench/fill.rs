@@ -21,6 +21,8 @@ pub(super) enum Expiry {
     InSeconds(u64),
     /// Unix milliseconds.
     At(u64),
+    /// One after the other, evenly from one moment on, in Unix milliseconds, for so many milliseconds.
+    Spread(u64, u64),
 }
 
 /// The key of a number.
@@ -30,6 +32,7 @@ pub(super) fn key(number: u64) -> String {
 
 /// Sets every key of a range.
 pub(super) fn fill(port: u16, numbers: Range<u64>, expiry: Expiry) -> Outcome {
+    let (first, count) = (numbers.start, numbers.end - numbers.start);
     let mut numbers = numbers;
     each(port, move |request| {
         let Some(number) = numbers.next() else { return false };
@@ -41,6 +44,7 @@ pub(super) fn fill(port: u16, numbers: Range<u64>, expiry: Expiry) -> Outcome {
             }
             Expiry::InSeconds(seconds) => ("EX", seconds),
             Expiry::At(at_ms) => ("PXAT", at_ms),
+            Expiry::Spread(from_ms, for_ms) => ("PXAT", from_ms + (number - first) * for_ms / count),
         };
         let time = time.to_string();
         let words = ["SET", &key, VALUE, word, &time].map(str::as_bytes);

@@ -11,6 +11,7 @@ mod compress;
 mod configuration;
 mod container;
 mod copy;
+mod deploy;
 mod disk;
 mod generated;
 mod layers;

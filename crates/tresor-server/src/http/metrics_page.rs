@@ -10,6 +10,7 @@ use tresor::{
     layer::sharded::{Listed, Progress},
     oplog::LogStatus,
     process::ProcessFigures,
+    publish::Hub,
     transaction::TransactionFigures,
 };
 
@@ -32,6 +33,7 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     requests(&mut families, &exchange);
     store(&mut families, &exchange, &status);
     transactions(&mut families, &exchange.database.transaction_figures());
+    publishing(&mut families, exchange.database.hub());
     if let Some(log) = &status.log {
         oplog(&mut families, log);
     }
@@ -77,6 +79,19 @@ fn commands(families: &mut Families, exchange: &Exchange<'_>) {
     for (name, figures) in &called {
         seconds.latencies(&[("command", name)], &figures.buckets, figures.nanoseconds);
     }
+    families
+        .counter("tresor_slow_commands_total", "Commands that the slow log has kept.")
+        .value(exchange.database.slow_commands());
+    let mut errors = families
+        .counter("tresor_errors_total", "Errors answered, by their first word on the Redis protocol.");
+    for (code, count) in metrics.errors() {
+        errors.labelled(&[("code", &code)], count);
+    }
+    let (received, sent) = metrics.received_and_sent_bytes();
+    families
+        .counter("tresor_received_bytes_total", "Bytes that clients of the Redis protocol have sent.")
+        .value(received);
+    families.counter("tresor_sent_bytes_total", "Bytes sent to clients of the Redis protocol.").value(sent);
 }
 
 fn line_commands(families: &mut Families, exchange: &Exchange<'_>) {
@@ -153,6 +168,20 @@ fn transactions(families: &mut Families, figures: &TransactionFigures) {
     }
 }
 
+fn publishing(families: &mut Families, hub: &Hub) {
+    let (channels, patterns, shard_channels) = hub.counts();
+    let mut names = families.gauge("tresor_subscribed", "Names that have subscribers, by kind.");
+    for (kind, count) in [("channel", channels), ("pattern", patterns), ("shard_channel", shard_channels)] {
+        names.labelled(&[("kind", kind)], count);
+    }
+    families
+        .counter(
+            "tresor_subscribers_dropped_total",
+            "Subscribers disconnected because they took their messages too slowly.",
+        )
+        .value(hub.dropped());
+}
+
 fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {
     let (hits, misses) = exchange.database.metrics().hits_and_misses();
     families.counter("tresor_hits_total", "Reads that found their key.").value(hits);
@@ -165,13 +194,23 @@ fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {
     for (database, count) in status.expiring.iter().enumerate() {
         expiring.labelled(&[("db", &database.to_string())], count);
     }
-    families.gauge("tresor_data_bytes", "Memory that keys, values and tables hold.").value(status.data_bytes);
+    families
+        .gauge("tresor_data_bytes", "Bytes that keys, values and tables hold, where the engine has them.")
+        .value(status.data_bytes);
     let limit = exchange.database.memory_limit();
     families.gauge("tresor_buffer_bytes", "Memory that clients' buffers hold.").value(limit.buffer_bytes());
     families
+        .gauge("tresor_limited_memory_bytes", "Memory that counts against the limit, buffers included.")
+        .value(limit.data_bytes() + limit.buffer_bytes());
+    families
         .gauge("tresor_max_memory_bytes", "The limit on data and buffers together; 0 for none.")
         .value(limit.max_bytes().unwrap_or(0));
-    families.counter("tresor_expired_total", "Keys removed because they expired.").value(status.expired);
+    families
+        .counter("tresor_expired_total", "Keys removed because they expired.")
+        .value(status.expired.removed());
+    families
+        .histogram("tresor_expiry_lag_seconds", "Time from when a key was due to when it was removed.")
+        .expiry_lag(&status.expired);
     families.counter("tresor_evicted_total", "Keys evicted for want of memory.").value(status.evicted);
     families.gauge("tresor_sequence", "Number of the latest change.").value(status.sequence);
     let engine = exchange.database.engine().capabilities().name;
@@ -190,6 +229,9 @@ fn oplog(families: &mut Families, log: &LogStatus) {
         .value(log.buffer_capacity_bytes);
     families.counter("tresor_log_written_bytes_total", "Bytes of records written.").value(log.written_bytes);
     families.counter("tresor_log_syncs_total", "Syncs of the log.").value(log.syncs);
+    families
+        .counter("tresor_log_sync_seconds_total", "Time that syncs of the log took.")
+        .value(log.sync_ns as f64 / 1e9);
     families.counter("tresor_snapshots_total", "Snapshots finished.").value(log.snapshots);
     families
         .gauge("tresor_snapshot_in_progress", "Whether a snapshot is being written.")

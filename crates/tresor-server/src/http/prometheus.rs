@@ -5,7 +5,10 @@
 
 use std::fmt::{Display, Write};
 
-use tresor::metrics::{BUCKETS, bucket_floor_ns};
+use tresor::{
+    engine::ExpiryLag,
+    metrics::{BUCKETS, bucket_floor_ns},
+};
 
 /// Upper bounds of the latency buckets that are shown: every second power of two from a microsecond to
 /// a minute. Finer ones would cost more than they tell.
@@ -63,7 +66,6 @@ impl Family<'_> {
 
     /// A histogram out of latency buckets, in seconds.
     pub(super) fn latencies(&mut self, labels: &[(&str, &str)], buckets: &[u64], nanoseconds: u64) {
-        let name = self.name;
         let (mut below, mut bucket) = (0, 0);
         for power in BOUNDS_LOG2_NS.step_by(2) {
             let bound_ns = 1u64 << power;
@@ -71,12 +73,30 @@ impl Family<'_> {
                 below += buckets[bucket];
                 bucket += 1;
             }
-            let bound = (bound_ns as f64 / 1e9).to_string();
-            append(self.text, format_args!("{name}_bucket{} {below}\n", Labels(labels, Some(&bound))));
+            self.bucket(labels, bound_ns as f64 / 1e9, below);
         }
-        let all: u64 = buckets.iter().sum();
+        self.sum_and_count(labels, nanoseconds as f64 / 1e9, buckets.iter().sum());
+    }
+
+    /// A histogram of how late expired entries went, in seconds.
+    pub(super) fn expiry_lag(&mut self, lag: &ExpiryLag) {
+        let mut below = 0;
+        for (bound_ms, count) in ExpiryLag::BOUNDS_MS.iter().zip(&lag.counts) {
+            below += count;
+            self.bucket(&[], *bound_ms as f64 / 1e3, below);
+        }
+        self.sum_and_count(&[], lag.sum_ms as f64 / 1e3, lag.removed());
+    }
+
+    fn bucket(&mut self, labels: &[(&str, &str)], bound_seconds: f64, below: u64) {
+        let (name, bound) = (self.name, bound_seconds.to_string());
+        append(self.text, format_args!("{name}_bucket{} {below}\n", Labels(labels, Some(&bound))));
+    }
+
+    fn sum_and_count(&mut self, labels: &[(&str, &str)], sum_seconds: f64, all: u64) {
+        let name = self.name;
         append(self.text, format_args!("{name}_bucket{} {all}\n", Labels(labels, Some("+Inf"))));
-        append(self.text, format_args!("{name}_sum{} {}\n", Labels(labels, None), nanoseconds as f64 / 1e9));
+        append(self.text, format_args!("{name}_sum{} {sum_seconds}\n", Labels(labels, None)));
         append(self.text, format_args!("{name}_count{} {all}\n", Labels(labels, None)));
     }
 }

@@ -3,12 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use tresor::{
-    engine::memory::{MemoryEngine, MemoryOptions},
+    engine::{
+        Batch, Change, Engine, Expires, Guard, KeyRef, Kind,
+        memory::{MemoryEngine, MemoryOptions},
+    },
     layer::cached::{Cached, Capacity},
 };
+use tresor_testkit::{ManualClock, START_MS, deadline::wait_until};
 
 use crate::running::{Running, Setup, server};
 
@@ -122,9 +127,7 @@ fn requests_are_counted_by_route_method_and_status() {
     assert!(metrics.get("tresor_process_resident_memory_bytes") > 1e6);
     assert!(metrics.get("tresor_process_cpu_seconds_total") >= 0.0);
     drop(client);
-    tresor_testkit::deadline::wait_until("the first client to be gone", || {
-        Metrics::of(&server).get("tresor_http_connections") == 1.0
-    });
+    wait_until("the first client to be gone", || Metrics::of(&server).get("tresor_http_connections") == 1.0);
 }
 
 #[test]
@@ -146,6 +149,28 @@ fn a_cache_is_counted() {
     assert_eq!(metrics.get("tresor_cache_max_bytes"), 1_048_576.0);
     let plain = Metrics::of(&self::server());
     assert!(!plain.samples.keys().any(|name| name.contains("cache")));
+}
+
+#[test]
+fn how_late_expired_keys_go_is_a_histogram() {
+    let clock = ManualClock::new();
+    let engine = MemoryEngine::volatile_at(&MemoryOptions::default(), clock.clone()).unwrap();
+    let server = Setup { engine: engine.clone(), ..Setup::default() }.start();
+    for (name, lag_ms) in [("a", 30), ("b", 30), ("c", 300)] {
+        let (key, expires) = (KeyRef::new(0, name.as_bytes()), Expires::At(START_MS + 1_024 - lag_ms));
+        let put = Change::Put { key, guard: Guard::None, value: b"value", kind: Kind::Raw, expires };
+        engine.write(Batch::of(&[put]), START_MS).wait().unwrap();
+    }
+    assert_eq!(Metrics::of(&server).get("tresor_expiry_lag_seconds_count"), 0.0);
+    clock.advance(Duration::from_millis(1_024));
+    wait_until("the sweep", || Metrics::of(&server).get("tresor_expiry_lag_seconds_count") == 3.0);
+    let metrics = Metrics::of(&server);
+    for (bound, removed) in [("0.02", 0.0), ("0.05", 2.0), ("0.2", 2.0), ("0.5", 3.0), ("600", 3.0)] {
+        let bucket = format!("tresor_expiry_lag_seconds_bucket{{le=\"{bound}\"}}");
+        assert_eq!(metrics.get(&bucket), removed, "{bound}");
+    }
+    assert_eq!(metrics.get("tresor_expiry_lag_seconds_sum"), 0.36);
+    assert_eq!(metrics.get("tresor_expired_total"), 3.0);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Expiry: absent for everyone from the very millisecond, and what each change does to it.
 
-use tresor::engine::{Edited, Effect, Expires, Guard, Isolation, Kind, Order};
+use tresor::engine::{Capabilities, Edited, Effect, Expires, ExpiryLag, Guard, Isolation, Kind, Order};
 
 use super::{
     Make,
     subject::{Subject, check, delete, expire, key, put, put_as},
 };
+use crate::deadline::wait_until;
 
 /// At `expires_at_ms` and later the entry is absent in reads, scans and updates; a millisecond
 /// before, it is there.
@@ -144,4 +145,36 @@ pub fn each_of_many_expires_when_due(make: &Make<'_>) {
             assert_eq!(entry.is_none(), due(number), "key {number}, {passed} ms on");
         }
     }
+}
+
+/// What an engine removes because it has expired, by itself or by writing over it, is counted once, by how long
+/// after it was due that was.
+pub fn removals_are_counted_by_their_lag(make: &Make<'_>) {
+    // The others do not remove by themselves, or lose the counts of shards that go.
+    let counts = |engine: &Capabilities| ["memory", "json", "disk", "sqlite"].contains(&engine.name);
+    let Some(subject) = Subject::able(make, counts) else { return };
+    // A sweep may be some milliseconds coarse, but not about this moment.
+    let end_ms = (subject.now_ms() + 100_000).next_multiple_of(1 << 10);
+    let names: Vec<[u8; 2]> = (0..100_u16).map(u16::to_be_bytes).collect();
+    let due = |lag_ms| Expires::At(end_ms - lag_ms);
+    let over: Vec<_> = names.iter().map(|name| put_as(key(name), b"old", Kind::Raw, due(9))).collect();
+    subject.apply(&over);
+    for (name, lag_ms) in [(&b"a"[..], 0), (b"b", 3), (b"c", 3), (b"d", 70), (b"e", 30_000)] {
+        subject.one(put_as(key(name), b"v", Kind::Raw, due(lag_ms)));
+    }
+    subject.put_until(key(b"not due"), b"v", end_ms + 1);
+    subject.put(key(b"stays"), b"v");
+    subject.advance_ms(end_ms - subject.now_ms());
+    // Whoever comes first, this or the engine by itself.
+    let new: Vec<_> = names.iter().map(|name| put(key(name), b"new")).collect();
+    subject.apply(&new);
+    let lag = || subject.engine.status().wait().expect("a status").expired;
+    wait_until("all that expired to be removed", || lag().removed() >= 105);
+    let mut expected = ExpiryLag { sum_ms: 3 + 3 + 70 + 30_000 + 100 * 9, ..ExpiryLag::default() };
+    for (bound_ms, removals) in [(1, 1), (5, 2), (10, 100), (100, 1), (60_000, 1)] {
+        let bound = ExpiryLag::BOUNDS_MS.iter().position(|bound| *bound == bound_ms);
+        expected.counts[bound.expect("a bound")] = removals;
+    }
+    assert_eq!(lag(), expected);
+    assert_eq!(subject.count(0), 102);
 }

@@ -262,7 +262,7 @@ fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("instantaneous_output_kbps", kilobytes(sent_a_second));
     lines.add("rejected_connections", rejected);
     none(lines, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
-    lines.add("expired_keys", facts.status.expired);
+    lines.add("expired_keys", facts.status.expired.removed());
     lines.add("expired_stale_perc", "0.00");
     lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", facts.status.evicted);
@@ -280,6 +280,8 @@ fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.add("unexpected_error_replies", 0);
     lines.add("total_error_replies", metrics.errors().iter().map(|(_, count)| count).sum::<u64>());
     lines.add("dump_payload_sanitizations", 0);
+    lines.add("tresor_expiry_lag_p50_ms", facts.status.expired.percentile_ms(50.0));
+    lines.add("tresor_expiry_lag_p99_ms", facts.status.expired.percentile_ms(99.0));
 }
 
 fn replication(facts: &Facts<'_>, lines: &mut Lines) {
@@ -381,9 +383,12 @@ fn cache(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
-    for (number, (keys, expiring)) in facts.status.keys.iter().zip(&facts.status.expiring).enumerate() {
+    let status = &facts.status;
+    for (number, (keys, expiring)) in status.keys.iter().zip(&status.expiring).enumerate() {
         if *keys > 0 {
-            lines.add(&format!("db{number}"), format!("keys={keys},expires={expiring},avg_ttl=0"));
+            // As in Redis, what expired and is not yet removed may let it sink to 0.
+            let ttl_ms = status.mean_expiry_ms[number].saturating_sub(facts.now_ms);
+            lines.add(&format!("db{number}"), format!("keys={keys},expires={expiring},avg_ttl={ttl_ms}"));
         }
     }
 }

@@ -23,15 +23,16 @@ use crate::{
     oplog::Log,
 };
 
-/// Between two looks for expired entries.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Between two looks for expired entries: with what the memory engine's notes are coarse by, 99 of 100 entries
+/// go within 100 ms of being due.
+const SWEEP_EVERY: Duration = Duration::from_millis(50);
 
 /// The same where somebody wants to hear of each.
 const SWEEP_WHEN_TOLD: Duration = Duration::from_millis(20);
 
 /// What the threads do for their engine.
 pub(super) struct Chores {
-    /// Gives back what is not needed any more at this store time; returns soon once the flag is set.
+    /// Gives back what is not needed any more by store time; returns soon once the flag is set.
     pub(super) sweep: Box<Sweep>,
     /// Whoever is told of removals, and then soon.
     pub(super) removals: Arc<Removals>,
@@ -39,7 +40,7 @@ pub(super) struct Chores {
     pub(super) save: Option<(Arc<Log>, Box<Save>)>,
 }
 
-type Sweep = dyn Fn(u64, &AtomicBool) + Send + Sync;
+type Sweep = dyn Fn(&StoreTime, &AtomicBool) + Send + Sync;
 type Save = dyn Fn(&AtomicBool) -> Result<()> + Send + Sync;
 
 /// When snapshots are taken by themselves, and the time before which nothing happens.
@@ -161,7 +162,7 @@ impl Shared {
         while !self.stopped() {
             let every = if self.chores.removals.are_told() { SWEEP_WHEN_TOLD } else { SWEEP_EVERY };
             self.stop_sweep.wait_for(&mut pause, every);
-            (self.chores.sweep)(time.now_ms(), &self.stop);
+            (self.chores.sweep)(time, &self.stop);
         }
     }
 

@@ -11,6 +11,7 @@ pub mod cursors;
 pub mod disk;
 mod entry;
 mod eventual;
+mod expiry_lag;
 pub mod json_file;
 mod kept;
 pub mod memory;
@@ -29,6 +30,7 @@ pub use entry::{
     Version,
 };
 pub use eventual::{Eventual, Later, block_on};
+pub use expiry_lag::{ExpiryLag, ExpiryLagCounters};
 pub(crate) use kept::Kept;
 pub use removals::{Removal, Removals};
 pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
@@ -98,12 +100,14 @@ pub struct Status {
     pub keys: [u64; DATABASES as usize],
     /// Of these, how many have an expiry.
     pub expiring: [u64; DATABASES as usize],
+    /// When these expire on average, in Unix milliseconds; 0 where there are none, or that would be dear to know.
+    pub mean_expiry_ms: [u64; DATABASES as usize],
     /// The latest sequence number.
     pub sequence: Sequence,
     /// Bytes that keys, values and tables hold.
     pub data_bytes: u64,
-    /// Entries removed because they expired, since the start.
-    pub expired: u64,
+    /// Entries removed because they expired, since the start. Not those of a cluster, which removes them itself.
+    pub expired: ExpiryLag,
     /// Entries evicted for want of memory, since the start.
     pub evicted: u64,
     /// The log, where there is one.

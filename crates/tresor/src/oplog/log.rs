@@ -101,6 +101,8 @@ pub struct LogStatus {
     pub written_bytes: u64,
     /// Syncs of segments since the start.
     pub syncs: u64,
+    /// How long these took, in nanoseconds.
+    pub sync_ns: u64,
     /// Snapshots finished since the start.
     pub snapshots: u64,
     /// Where the latest snapshot ended; 0 if there is none.
@@ -254,6 +256,7 @@ impl Log {
             buffer_capacity_bytes: state.buffer.capacity(),
             written_bytes: state.figures.written_bytes,
             syncs: state.figures.syncs,
+            sync_ns: state.figures.sync_ns,
             snapshots: state.figures.snapshots,
             last_snapshot: state.figures.last_snapshot,
             last_snapshot_time_ms: state.figures.last_snapshot_time_ms,

@@ -70,6 +70,7 @@ pub(super) struct Wishes {
 pub(super) struct Figures {
     pub(super) written_bytes: u64,
     pub(super) syncs: u64,
+    pub(super) sync_ns: u64,
     pub(super) snapshots: u64,
     pub(super) last_snapshot: Sequence,
     pub(super) last_snapshot_time_ms: u64,

@@ -150,8 +150,12 @@ impl Writer {
 
     fn sync(&mut self) -> Result<()> {
         if let Some(segment) = &self.current {
+            let began_ns = self.shared.clock.monotonic_ns();
             segment.sync()?;
-            self.shared.state.lock().figures.syncs += 1;
+            let took_ns = self.shared.clock.monotonic_ns().saturating_sub(began_ns);
+            let figures = &mut self.shared.state.lock().figures;
+            figures.syncs += 1;
+            figures.sync_ns += took_ns;
         }
         self.synced = self.written;
         self.unsynced_since_ns = None;

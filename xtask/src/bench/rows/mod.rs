@@ -10,6 +10,7 @@ mod commands;
 mod cpu;
 mod engine_interface;
 mod expiry;
+mod expiry_lag;
 mod gate;
 mod http;
 mod index;
@@ -39,7 +40,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 26] = [
+pub(super) const ROWS: [Row; 27] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("commands", "processor time of INCR, MGET, SETRANGE and BITCOUNT", commands::measure),
@@ -54,6 +55,7 @@ pub(super) const ROWS: [Row; 26] = [
     row("gate", "the gate that a batch of commands passes", gate::measure),
     row("engine-interface", "a get through the engine interface", engine_interface::measure),
     row("expiry", "until the memory of expired keys is back", expiry::measure),
+    row("expiry-lag", "from when a key is due until it is removed", expiry_lag::measure),
     row("index", "what scans in key order cost", index::measure),
     row("cassandra", "a server on a cluster, beside the bare driver", cassandra::measure),
     row("disk-engine", "the disk engine beside bare fjall", own_cost::of_disk),

@@ -17,7 +17,8 @@ use super::{
     write,
 };
 use crate::{
-    engine::{KeyRef, Removal, Removals},
+    clock::StoreTime,
+    engine::{Applied, Effect, KeyRef, Removal, Removals},
     error::{Error, ErrorKind, Result},
     oplog::Refused,
 };
@@ -25,14 +26,14 @@ use crate::{
 /// Between two looks at whether the tables are written out.
 const WRITING_OUT: Duration = Duration::from_millis(2);
 
-/// Rows of the table of expiries that are looked at together.
-const TOGETHER: usize = 256;
+/// Entries that are removed together; writers of their keys wait as long.
+const TOGETHER: usize = 64;
 
-/// Removes what has expired at this store time.
-pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &AtomicBool) {
+/// Removes what has expired.
+pub(super) fn sweep(store: &Store, removals: &Removals, time: &StoreTime, stop: &AtomicBool) {
     let goes_on = || !stop.load(Ordering::Acquire) && !removals.expired_is_kept();
     while goes_on() && store.check_open().is_ok() {
-        match sweep_some(store, removals, now_ms) {
+        match sweep_some(store, removals, time) {
             Ok(true) => {}
             // The log has no room: entries stay, absent to readers, until the next sweep.
             Ok(false) | Err(Refused::NoRoom { .. }) => return,
@@ -45,39 +46,55 @@ pub(super) fn sweep(store: &Store, removals: &Removals, now_ms: u64, stop: &Atom
 }
 
 /// Whether there may be more to do.
-fn sweep_some(store: &Store, removals: &Removals, now_ms: u64) -> Result<bool, Refused> {
-    let due = store.read().and_then(|whole| whole.tables.due(now_ms, TOGETHER)).map_err(Refused::Failed)?;
-    let more = due.len() == TOGETHER;
-    for due in due {
-        remove(store, removals, due, now_ms)?;
-    }
-    Ok(more)
+fn sweep_some(store: &Store, removals: &Removals, time: &StoreTime) -> Result<bool, Refused> {
+    let due = store.read().and_then(|whole| whole.tables.due(time.now_ms(), TOGETHER));
+    let due = due.map_err(Refused::Failed)?;
+    let Some(first) = due.first() else { return Ok(false) };
+    remove(store, removals, &due, time.now_ms()).inspect_err(|_| {
+        if let Ok(whole) = store.read() {
+            whole.tables.due_again(first.at_ms);
+        }
+    })?;
+    Ok(due.len() == TOGETHER)
 }
 
-fn remove(store: &Store, removals: &Removals, due: Due, now_ms: u64) -> Result<(), Refused> {
-    let Due { at_ms, physical, address } = due;
-    let Some((key, member)) = address::decode(&address) else {
-        return Err(Refused::Failed(Error::new(ErrorKind::Internal, "a row of the expiries has no address")));
-    };
+/// Removes those of these entries that have expired, as one change of the log and of the tables, and the rows of
+/// all.
+fn remove(store: &Store, removals: &Removals, due: &[Due], now_ms: u64) -> Result<(), Refused> {
+    let keys: Vec<(Vec<u8>, Vec<u8>)> = due
+        .iter()
+        .map(|due| address::decode(&due.address).ok_or_else(no_address))
+        .collect::<Result<_, _>>()?;
+    let key = |at: usize| KeyRef { database: due[at].physical, key: &keys[at].0, member: &keys[at].1 };
     let mut hold = Hold::Shared(store.read().map_err(Refused::Failed)?);
-    let _locked = store.lock(&key);
-    let stored = hold.whole().get(physical, &address).map_err(Refused::Failed)?;
-    if stored.is_none_or(|stored| stored.expires_at_ms != Some(at_ms)) {
-        // It was written again, with another expiry or none.
-        let mut changes = hold.whole().tables.changes();
-        changes.forget_due(at_ms, physical, &address);
-        return changes.commit().map_err(Refused::Failed);
+    let _locked = store.lock_all((0..due.len()).map(key));
+    let (mut planned, mut gone) = (Vec::new(), Vec::new());
+    let mut out_of_date = hold.whole().tables.changes();
+    for (at, Due { at_ms, physical, address }) in due.iter().enumerate() {
+        let stored = hold.whole().get(*physical, address).map_err(Refused::Failed)?;
+        if stored.is_some_and(|stored| stored.expires_at_ms == Some(*at_ms)) {
+            planned.push(write::removal(key(at), address.clone(), *at_ms));
+            gone.push(key(at));
+        } else {
+            // It was written again, with another expiry or none.
+            out_of_date.forget_due(*at_ms, *physical, address);
+        }
     }
-    let key = KeyRef { database: physical, key: &key, member: &member };
-    let planned = [write::removal(key, address, at_ms)];
-    let effect = crate::engine::Effect { existed: true, version: 0 };
-    let outcome = write::finish(store, &mut hold, now_ms, &planned, smallvec::smallvec![effect], 0)?;
-    if let Some(database) = hold.whole().mapping.iter().position(|mapped| *mapped == physical) {
-        let key = KeyRef { database: database as u8, ..key };
-        removals.note(Removal::Expired, key, outcome.sequence);
+    out_of_date.commit().map_err(Refused::Failed)?;
+    let effects = smallvec::smallvec![Effect { existed: true, version: 0 }; planned.len()];
+    let outcome = write::finish(store, &mut hold, now_ms, &planned, effects, 0)?;
+    let Applied::Whole(effects) = outcome.applied else { return Ok(()) };
+    for (key, effect) in gone.iter().zip(effects) {
+        let database = hold.whole().mapping.iter().position(|mapped| *mapped == key.database);
+        if let Some(database) = database {
+            removals.note(Removal::Expired, KeyRef { database: database as u8, ..*key }, effect.version);
+        }
     }
-    store.expired.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+fn no_address() -> Refused {
+    Refused::Failed(Error::new(ErrorKind::Internal, "a row of the expiries has no address"))
 }
 
 /// Makes the tables durable through everything that is in the log now, so that a start need not do it

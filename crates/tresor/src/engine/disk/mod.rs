@@ -116,7 +116,7 @@ impl DiskEngine {
         // What the log did not promise may be in the tables: from here on it is promised.
         whole.tables.sync()?;
         let space = Space::new(files, tables_path, options.reserve_bytes);
-        let store = Arc::new(Store::new(whole, log, recovery.store_id, space)?);
+        let store = Arc::new(Store::new(whole, log, (recovery.store_id, clock.now_ms()), space)?);
         let lift = || store.log.lift(recovery.latest_time_ms, recovery.latest + GAP);
         write::eventually(&store, lift).wait()?;
         let schedule = Schedule {
@@ -128,7 +128,7 @@ impl DiskEngine {
         let removals = options.removals.clone();
         let chores = Chores {
             removals: removals.clone(),
-            sweep: Box::new(move |now_ms, stop| chores::sweep(&sweeping, &removals, now_ms, stop)),
+            sweep: Box::new(move |time, stop| chores::sweep(&sweeping, &removals, time, stop)),
             save: Some((
                 store.log.clone(),
                 Box::new(move |stop: &AtomicBool| chores::checkpoint(&saving, stop)),
@@ -253,7 +253,7 @@ impl Engine for DiskEngine {
         let store = &self.store;
         let mut status = Status {
             sequence: store.log.latest(),
-            expired: store.expired.load(Ordering::Relaxed),
+            expired: store.expired.figures(),
             log: Some(store.log.status()),
             store_id: store.store_id,
             packed: store.packed.load(Ordering::Relaxed),

@@ -26,7 +26,7 @@ use super::{
     tables::{Changes, Tables},
 };
 use crate::{
-    engine::{Change, DATABASES, KeyRef, Sequence, random::random_word},
+    engine::{Change, DATABASES, ExpiryLagCounters, KeyRef, Sequence, random::random_word},
     error::{Error, ErrorKind, Result},
     oplog::Log,
 };
@@ -46,7 +46,7 @@ pub(super) struct Store {
     pub(super) log: Arc<Log>,
     pub(super) store_id: u64,
     pub(super) space: Space,
-    pub(super) expired: AtomicU64,
+    pub(super) expired: ExpiryLagCounters,
     /// The number of the latest Clear or Swap: whoever reads anything has seen it.
     pub(super) turned: AtomicU64,
     pub(super) packed: AtomicBool,
@@ -109,7 +109,12 @@ impl Whole {
 }
 
 impl Store {
-    pub(super) fn new(whole: Whole, log: Arc<Log>, store_id: u64, space: Space) -> Result<Self> {
+    pub(super) fn new(
+        whole: Whole,
+        log: Arc<Log>,
+        (store_id, opened_ms): (u64, u64),
+        space: Space,
+    ) -> Result<Self> {
         let packed = AtomicBool::new(whole.tables.is_packed()?);
         Ok(Self {
             whole: RwLock::new(Some(whole)),
@@ -118,7 +123,7 @@ impl Store {
             log,
             store_id,
             space,
-            expired: AtomicU64::new(0),
+            expired: ExpiryLagCounters::new(opened_ms),
             turned: AtomicU64::new(0),
             packed,
             counted: Mutex::default(),

@@ -5,7 +5,10 @@
 //! time however much is in it; the number of each database's table is a fact. Tables are made when
 //! something is first written to them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -33,6 +36,9 @@ pub(super) struct Tables {
     entries: [Option<Keyspace>; DATABASES as usize],
     generations: [u32; DATABASES as usize],
     expiries: Keyspace,
+    /// No row of the expiries is due before this. What a sweep has removed leaves marks in the table that a
+    /// look from the beginning would have to pass, all of them each time.
+    due_from_ms: AtomicU64,
     facts: Keyspace,
 }
 
@@ -54,6 +60,8 @@ impl KeyspaceOptions {
 pub(super) struct Changes<'t> {
     tables: &'t Tables,
     batch: OwnedWriteBatch,
+    /// When the first of its entries is due.
+    due_ms: Option<u64>,
 }
 
 impl Tables {
@@ -81,6 +89,7 @@ impl Tables {
             entries: Default::default(),
             generations,
             expiries,
+            due_from_ms: AtomicU64::new(0),
             facts,
         };
         tables.find()?;
@@ -152,13 +161,34 @@ impl Tables {
 
     /// Changes to fill in and commit.
     pub(super) fn changes(&self) -> Changes<'_> {
-        Changes { tables: self, batch: self.database.batch() }
+        Changes { tables: self, batch: self.database.batch(), due_ms: None }
     }
 
-    /// Entries that were due at a moment, as far as the table of expiries knows: at most `limit`.
+    /// Entries that were due at a moment, as far as the table of expiries knows: at most `limit`, the
+    /// first due first. What stays of them is asked for again with [`due_again`](Self::due_again).
     pub(super) fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Due>> {
-        let upper = (now_ms.saturating_add(1)).to_be_bytes();
-        let rows = self.expiries.range(..upper.to_vec()).take(limit);
+        let end_ms = now_ms.saturating_add(1);
+        // Before the look: whoever puts a row afterwards that it misses lowers this again.
+        let from_ms = self.due_from_ms.swap(end_ms, Ordering::AcqRel);
+        let due = self.rows_between(from_ms, end_ms, limit);
+        match &due {
+            Ok(due) if due.len() < limit => {}
+            Ok(due) => self.due_again(due.last().map_or(from_ms, |last| last.at_ms)),
+            Err(_) => self.due_again(from_ms),
+        }
+        due
+    }
+
+    /// Lets rows that are due from this moment on be found again.
+    pub(super) fn due_again(&self, at_ms: u64) {
+        self.due_from_ms.fetch_min(at_ms, Ordering::AcqRel);
+    }
+
+    fn rows_between(&self, from_ms: u64, end_ms: u64, limit: usize) -> Result<Vec<Due>> {
+        if from_ms >= end_ms {
+            return Ok(Vec::new());
+        }
+        let rows = self.expiries.range(from_ms.to_be_bytes()..end_ms.to_be_bytes()).take(limit);
         rows.map(|row| {
             let key = row.key().map_err(|error| self.failed("read from", error))?;
             Due::decode(&key).ok_or_else(|| self.failed("read from", fjall::Error::Unrecoverable))
@@ -224,6 +254,7 @@ impl Changes<'_> {
         self.batch.insert(table, address, encoded);
         if let Some(at_ms) = expires_at_ms {
             self.batch.insert(&self.tables.expiries, due_key(at_ms, physical, address), Vec::new());
+            self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
         }
     }
 
@@ -246,7 +277,11 @@ impl Changes<'_> {
 
     /// Makes all of it visible at once.
     pub(super) fn commit(self) -> Result<()> {
-        self.batch.commit().map_err(|error| self.tables.failed("write to", error))
+        self.batch.commit().map_err(|error| self.tables.failed("write to", error))?;
+        if let Some(due_ms) = self.due_ms {
+            self.tables.due_again(due_ms);
+        }
+        Ok(())
     }
 }
 

@@ -372,7 +372,7 @@ pub(super) fn finish(
     let last = store.log.append(now_ms, &logged)?;
     let mut number = last + 1 - logged.len() as u64;
     drop(logged);
-    apply(store, hold, planned, number).map_err(|error| Refused::Failed(store.poisoned(&error)))?;
+    apply(store, hold, planned, (number, now_ms)).map_err(|error| Refused::Failed(store.poisoned(&error)))?;
     for (at, planned) in planned.iter().enumerate() {
         if let Planned::Nothing(earlier) = planned {
             if let Some(earlier) = earlier {
@@ -388,7 +388,12 @@ pub(super) fn finish(
 
 /// Puts what was planned into the tables: visible together, except around a Clear, which nobody sees
 /// because it has the store alone.
-fn apply(store: &Store, hold: &mut Hold<'_>, planned: &[Planned<'_>], first: Version) -> Result<()> {
+fn apply(
+    store: &Store,
+    hold: &mut Hold<'_>,
+    planned: &[Planned<'_>],
+    (first, now_ms): (Version, u64),
+) -> Result<()> {
     let steps = planned.iter().filter(|planned| !matches!(planned, Planned::Nothing(_)));
     let mut rest: SmallVec<[(Version, &Planned<'_>); 2]> = (first..).zip(steps).collect();
     while !rest.is_empty() {
@@ -396,7 +401,7 @@ fn apply(store: &Store, hold: &mut Hold<'_>, planned: &[Planned<'_>], first: Ver
         if let Hold::Alone(whole) = &mut *hold {
             make_tables(whole, &rest[..entries])?;
         }
-        put_all(store, hold.whole(), &rest[..entries])?;
+        put_all(store, hold.whole(), &rest[..entries], now_ms)?;
         if let (Some((number, planned)), Hold::Alone(whole)) = (rest.get(entries), &mut *hold) {
             match planned {
                 Planned::Clear(physical) => whole.tables.clear(*physical)?,
@@ -418,7 +423,7 @@ fn make_tables(whole: &mut Whole, entries: &[(Version, &Planned<'_>)]) -> Result
     })
 }
 
-fn put_all(store: &Store, whole: &Whole, entries: &[(Version, &Planned<'_>)]) -> Result<()> {
+fn put_all(store: &Store, whole: &Whole, entries: &[(Version, &Planned<'_>)], now_ms: u64) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -430,7 +435,21 @@ fn put_all(store: &Store, whole: &Whole, entries: &[(Version, &Planned<'_>)]) ->
             put(store, &mut changes, *number, entry);
         }
     }
-    changes.commit()
+    changes.commit()?;
+    note_expired(store, entries, now_ms);
+    Ok(())
+}
+
+/// Counts what had expired and is gone now. A put that looked at nothing does not know whether it met any.
+fn note_expired(store: &Store, entries: &[(Version, &Planned<'_>)], now_ms: u64) {
+    for (_, planned) in entries {
+        if let Planned::Entry(entry) = planned
+            && !entry.superseded
+            && let Some(due_ms) = entry.was_due_ms.filter(|due_ms| *due_ms <= now_ms)
+        {
+            store.expired.note(due_ms, now_ms);
+        }
+    }
 }
 
 fn put(store: &Store, changes: &mut Changes<'_>, number: Version, entry: &Entry<'_>) {

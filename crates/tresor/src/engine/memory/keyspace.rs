@@ -64,6 +64,7 @@ impl Keyspace {
             let shard = shard.lock();
             figures.keys += shard.len() as u64;
             figures.expiring += shard.expiring() as u64;
+            figures.expiry_sum_ms += u128::from(shard.expiry_sum_ms());
             figures.bytes += shard.bytes() as u64;
         }
         figures
@@ -134,5 +135,14 @@ pub(super) struct Target<'a> {
 pub(super) struct Figures {
     pub(super) keys: u64,
     pub(super) expiring: u64,
+    /// Of these, the moments at which they expire, added up.
+    expiry_sum_ms: u128,
     pub(super) bytes: u64,
+}
+
+impl Figures {
+    /// When what expires does so on average; 0 where nothing does.
+    pub(super) fn mean_expiry_ms(&self) -> u64 {
+        (self.expiry_sum_ms / u128::from(self.expiring.max(1))) as u64
+    }
 }

@@ -94,13 +94,13 @@ impl MemoryEngine {
 
     /// The same with a clock of the caller's.
     pub fn volatile_at(options: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
-        let store = Store::new(options, random_hasher()?, random_word()?);
+        let store = Store::new(options, random_hasher()?, random_word()?, clock.now_ms());
         Self::start(store, clock, options, 0)
     }
 
     /// A volatile store whose numbers rise in the order of its changes, for an engine that keeps it.
     pub(super) fn in_order(options: &MemoryOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
-        let mut store = Store::new(options, random_hasher()?, random_word()?);
+        let mut store = Store::new(options, random_hasher()?, random_word()?, clock.now_ms());
         store.numbers_at_a_time = 1;
         Self::start(store, clock, options, 0)
     }
@@ -113,7 +113,7 @@ impl MemoryEngine {
         log_options: LogOptions,
     ) -> Result<(Arc<Self>, Recovery)> {
         disk::refuse_tables(&*files, directory)?;
-        let mut store = Store::new(options, random_hasher()?, 0);
+        let mut store = Store::new(options, random_hasher()?, 0, clock.now_ms());
         let mut loading = Loading::into(&store);
         let (log, recovery) = Log::open(files, clock.clone(), directory, log_options, &mut |replayed| {
             loading.replay(replayed)
@@ -139,7 +139,7 @@ impl MemoryEngine {
         let (sweeping, saving) = (store.clone(), store.clone());
         let chores = Chores {
             removals: store.removals.clone(),
-            sweep: Box::new(move |now_ms, stop| sweep::sweep(&sweeping, now_ms, stop)),
+            sweep: Box::new(move |time, stop| sweep::sweep(&sweeping, time, stop)),
             save: store
                 .log
                 .clone()
@@ -254,7 +254,7 @@ impl Engine for MemoryEngine {
         }
         let mut status = Status {
             sequence: store.latest(),
-            expired: store.expired.load(Ordering::Relaxed),
+            expired: store.expired.figures(),
             evicted: store.evicted.load(Ordering::Relaxed),
             log: store.log.as_ref().map(|log| log.status()),
             store_id: store.store_id,
@@ -266,6 +266,7 @@ impl Engine for MemoryEngine {
             let figures = keyspace.figures();
             status.keys[database] = figures.keys;
             status.expiring[database] = figures.expiring;
+            status.mean_expiry_ms[database] = figures.mean_expiry_ms();
             status.data_bytes += figures.bytes;
         }
         Eventual::Now(Ok(status))

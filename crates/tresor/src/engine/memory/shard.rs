@@ -34,6 +34,8 @@ pub(super) struct Shard {
     deadlines: Deadlines,
     entry_bytes: usize,
     expiring: u32,
+    /// The moments at which these expire, added up modulo 2^64, which those of a shard stay far below.
+    expiry_sum_ms: u64,
     /// The number of the latest removal: what an absent key's reader may have observed.
     pub(super) removed: Sequence,
     /// The soonest deadline as the keyspace has it; see [`Shard::due_changed`].
@@ -49,6 +51,11 @@ impl Shard {
 
     pub(super) fn expiring(&self) -> usize {
         self.expiring as usize
+    }
+
+    /// The moments at which these expire, added up, in Unix milliseconds.
+    pub(super) fn expiry_sum_ms(&self) -> u64 {
+        self.expiry_sum_ms
     }
 
     /// Bytes of entries, table and deadlines.
@@ -194,7 +201,7 @@ impl Shard {
     pub(super) fn remove(&mut self, place: Place, version: Version, hasher: &Hasher) {
         if let Some(entry) = self.table.remove(place) {
             self.entry_bytes -= entry.view().size();
-            self.expiring -= u32::from(entry.view().expires_at_ms().is_some());
+            self.count_expiry(entry.view().expires_at_ms(), None);
         }
         self.table.shrink(hasher);
         if self.expiring == 0 {
@@ -207,6 +214,7 @@ impl Shard {
     pub(super) fn clear(&mut self, version: Version) -> Table {
         self.entry_bytes = 0;
         self.expiring = 0;
+        self.expiry_sum_ms = 0;
         self.deadlines = Deadlines::default();
         self.removed = self.removed.max(version);
         std::mem::take(&mut self.table)
@@ -234,7 +242,7 @@ impl Shard {
 
     #[inline]
     fn expiry_changed(&mut self, before: Option<u64>, after: Option<u64>, position: u32, hasher: &Hasher) {
-        self.expiring = self.expiring + u32::from(after.is_some()) - u32::from(before.is_some());
+        self.count_expiry(before, after);
         let Some(expires_at_ms) = after else {
             if self.expiring == 0 {
                 self.deadlines = Deadlines::default();
@@ -247,6 +255,13 @@ impl Shard {
                 self.rebuild_deadlines(hasher);
             }
         }
+    }
+
+    #[inline]
+    fn count_expiry(&mut self, before: Option<u64>, after: Option<u64>) {
+        self.expiring = self.expiring + u32::from(after.is_some()) - u32::from(before.is_some());
+        self.expiry_sum_ms =
+            self.expiry_sum_ms.wrapping_add(after.unwrap_or(0)).wrapping_sub(before.unwrap_or(0));
     }
 
     fn rebuild_deadlines(&mut self, hasher: &Hasher) {

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        DATABASES, Eventual, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals, Sequence, Version, step::Step,
+        DATABASES, Eventual, ExpiryLagCounters, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals, Sequence,
+        Version, step::Step,
     },
     error::{Error, ErrorKind, Result},
     oplog::{Log, Logged, Refused},
@@ -52,7 +53,7 @@ pub(super) struct Store {
     pub(super) removals: Arc<Removals>,
     pub(super) log: Option<Arc<Log>>,
     pub(super) store_id: u64,
-    pub(super) expired: AtomicU64,
+    pub(super) expired: ExpiryLagCounters,
     pub(super) evicted: AtomicU64,
     /// An entry was of [`Kind::Packed`] at some time.
     pub(super) packed: AtomicBool,
@@ -80,7 +81,7 @@ impl Address<'_> {
 }
 
 impl Store {
-    pub(super) fn new(options: &MemoryOptions, hasher: Hasher, store_id: u64) -> Self {
+    pub(super) fn new(options: &MemoryOptions, hasher: Hasher, store_id: u64, opened_ms: u64) -> Self {
         Self {
             hasher,
             keyspaces: [const { OnceLock::new() }; DATABASES as usize],
@@ -92,7 +93,7 @@ impl Store {
             removals: options.removals.clone(),
             log: None,
             store_id,
-            expired: AtomicU64::new(0),
+            expired: ExpiryLagCounters::new(opened_ms),
             evicted: AtomicU64::new(0),
             packed: AtomicBool::new(false),
             garbage: Mutex::default(),
@@ -223,7 +224,7 @@ impl Store {
         }
     }
 
-    /// Applies a step to a locked shard and keeps the count of bytes.
+    /// Applies a step to a locked shard and keeps the counts: of bytes, and of what had expired and goes now.
     #[inline]
     pub(super) fn apply(
         &self,
@@ -231,10 +232,14 @@ impl Store {
         shard: &mut Shard,
         to: (&Address<'_>, Option<Place>),
         step: &Step<'_>,
-        version: Version,
+        (version, now_ms): (Version, u64),
     ) {
         let (address, place) = to;
         self.note(step);
+        let expired = place.and_then(|place| shard.entry(place)).filter(|entry| entry.is_expired(now_ms));
+        if let Some(due_ms) = expired.and_then(|entry| entry.expires_at_ms()) {
+            self.expired.note(due_ms, now_ms);
+        }
         let target = Target {
             number: address.shard,
             name: address.name,
@@ -267,7 +272,7 @@ impl Store {
         let logged = Logged::Delete { key: KeyRef { database: physical, key: &key, member: &member } };
         let version = self.number(shard, now_ms, logged)?;
         let address = Address { physical, shard: number, name };
-        self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, version);
+        self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, (version, now_ms));
         if self.removals.are_told()
             && let Some(database) = self.mapping().iter().position(|mapped| *mapped == physical)
         {
@@ -303,11 +308,7 @@ impl Store {
             return false;
         }
         let place = (place, Removal::Expired);
-        let removed = self.remove((address.physical, address.shard), shard, place, now_ms).is_ok();
-        if removed {
-            self.expired.fetch_add(1, Ordering::Relaxed);
-        }
-        removed
+        self.remove((address.physical, address.shard), shard, place, now_ms).is_ok()
     }
 
     /// Evicts until the limit is kept. Before a change that may need memory, without any lock held.

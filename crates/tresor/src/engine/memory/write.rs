@@ -165,7 +165,7 @@ fn finish_one(
     let Locked { keyspace, shard, address, place } = locked;
     let key = KeyRef { database: address.physical, key: address.name.key, member: address.name.member };
     let number = store.number(shard, now_ms, step.logged(key))?;
-    store.apply(keyspace, shard, (address, place), step, number);
+    store.apply(keyspace, shard, (address, place), step, (number, now_ms));
     Ok(Some(number))
 }
 

@@ -84,7 +84,7 @@ pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64)
     let last = store.number_all(now_ms, &logged)?;
     let first = last + 1 - logged.len() as u64;
     drop(logged);
-    Ok(apply_all(store, &mut guards, &planned, effects, first))
+    Ok(apply_all(store, &mut guards, (&planned, effects), first, now_ms))
 }
 
 /// Locks every shard that a batch concerns, in ascending order.
@@ -305,9 +305,9 @@ fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
 fn apply_all(
     store: &Store,
     guards: &mut Guards<'_>,
-    planned: &[Planned<'_>],
-    mut effects: SmallVec<[Effect; 1]>,
+    (planned, mut effects): (&[Planned<'_>], SmallVec<[Effect; 1]>),
     first: Sequence,
+    now_ms: u64,
 ) -> Outcome {
     // Numbers that shards have set aside are lower than these: they must not be used after them.
     for (_, shard) in guards.iter_mut() {
@@ -325,7 +325,13 @@ fn apply_all(
             Planned::One((address, guard), step) => {
                 let shard = &mut *guards[*guard].1;
                 let place = shard.find(&address.name);
-                store.apply(store.keyspace(address.physical), shard, (address, place), step, number);
+                store.apply(
+                    store.keyspace(address.physical),
+                    shard,
+                    (address, place),
+                    step,
+                    (number, now_ms),
+                );
             }
             Planned::Clear(physical) => clear(store, guards, *physical, number),
             Planned::Mapping(mapping) => store.set_mapping(*mapping),

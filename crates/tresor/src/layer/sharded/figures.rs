@@ -88,12 +88,17 @@ pub(super) async fn status(core: &Core) -> Result<Status> {
         let status = answer.await.map_err(|error| member.named(error))?;
         for database in 0..DATABASES {
             let physical = usize::from(routes.mapping[usize::from(database)]);
-            sum.keys[usize::from(database)] += status.keys[physical];
-            sum.expiring[usize::from(database)] += status.expiring[physical];
+            let database = usize::from(database);
+            sum.keys[database] += status.keys[physical];
+            sum.mean_expiry_ms[database] = mean_of_both(
+                (sum.expiring[database], sum.mean_expiry_ms[database]),
+                (status.expiring[physical], status.mean_expiry_ms[physical]),
+            );
+            sum.expiring[database] += status.expiring[physical];
         }
         sum.sequence = sum.sequence.max(status.sequence);
         sum.data_bytes += status.data_bytes;
-        sum.expired += status.expired;
+        sum.expired.add(&status.expired);
         sum.evicted += status.evicted;
         sum.packed |= status.packed;
         sum.cluster = sum.cluster.or(status.cluster);
@@ -103,6 +108,19 @@ pub(super) async fn status(core: &Core) -> Result<Status> {
         };
     }
     Ok(sum)
+}
+
+/// When so many keys of one and so many of another expire on average; 0 where that is not known of both.
+fn mean_of_both((one, one_ms): (u64, u64), (other, other_ms): (u64, u64)) -> u64 {
+    match (one, other) {
+        (0, _) => other_ms,
+        (_, 0) => one_ms,
+        _ if one_ms == 0 || other_ms == 0 => 0,
+        _ => {
+            let sum_ms = u128::from(one) * u128::from(one_ms) + u128::from(other) * u128::from(other_ms);
+            (sum_ms / u128::from(one + other)) as u64
+        }
+    }
 }
 
 /// Two logs as one: sums, and of what cannot be added the worse.
@@ -116,6 +134,7 @@ fn both(one: LogStatus, other: LogStatus) -> LogStatus {
         buffer_capacity_bytes: one.buffer_capacity_bytes + other.buffer_capacity_bytes,
         written_bytes: one.written_bytes + other.written_bytes,
         syncs: one.syncs + other.syncs,
+        sync_ns: one.sync_ns + other.sync_ns,
         snapshots: one.snapshots + other.snapshots,
         last_snapshot: one.last_snapshot.min(other.last_snapshot),
         last_snapshot_time_ms: one.last_snapshot_time_ms.min(other.last_snapshot_time_ms),
