@@ -199,6 +199,7 @@ fn header(header: &Header) -> (String, Value) {
     let description = match header.name {
         "ETag" => "The entry's version.",
         "Expires" => "When the entry goes, where it has an expiry.",
+        "Link" => "Where the next page is, if there is one.",
         "Location" => "Where the transaction is.",
         "Retry-After" => "After how many seconds it may be tried again.",
         _ => "How to show the password.",
