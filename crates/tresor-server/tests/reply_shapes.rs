@@ -218,7 +218,7 @@ const EXAMPLES: &[Example] = &[
     own("tresor.begin", "", "TRESOR.BEGIN", ["integer", "integer"]),
     own("tresor.commit", "TRESOR.BEGIN", "TRESOR.COMMIT", ["simple", "simple"]),
     own("tresor.delmatch", "SET k v", "TRESOR.DELMATCH PREFIX k", ["integer", "integer"]),
-    own("tresor.find", "SET k v", "TRESOR.FIND", ["array(array(bulk)|bulk|integer|null)", "map(bulk:array(bulk)|integer|null)"]),
+    own("tresor.find", "SET k v", "TRESOR.FIND", ["array(array(bulk)|bulk|integer|null)", "map(bulk => array(bulk)|bulk => integer|bulk => null)"]),
     own("tresor.put", "", "TRESOR.PUT k v raw", ["simple", "simple"]),
     own("tresor.rollback", "TRESOR.BEGIN;SET k v", "TRESOR.ROLLBACK", ["array(bulk|null)", "array(bulk|null)"]),
     own("tresor.scan", "SET k v", "TRESOR.SCAN 0", ["array(array(array(bulk|null))|bulk)", "array(array(array(bulk|null))|bulk)"]),

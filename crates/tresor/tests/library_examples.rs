@@ -24,6 +24,8 @@ mod lru_cache_over_a_store;
 mod measure_get;
 #[path = "../examples/measure_layers.rs"]
 mod measure_layers;
+#[path = "../examples/queries.rs"]
+mod queries;
 #[path = "../examples/shards.rs"]
 mod shards;
 #[path = "../examples/threads.rs"]
@@ -34,6 +36,11 @@ mod two_json_files_behind_a_ring;
 #[test]
 fn hello_runs() -> tresor::Result<()> {
     hello::main()
+}
+
+#[test]
+fn queries_runs() -> tresor::Result<()> {
+    queries::main()
 }
 
 #[test]

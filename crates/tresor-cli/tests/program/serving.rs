@@ -77,19 +77,20 @@ fn debug_is_had_at_the_start_or_not_at_all() {
 fn the_first_line_says_what_is_running_and_what_becomes_of_the_data() {
     let mut server = Server::start(&[]);
     let ports = server.ports();
-    let log = server.log();
     let line = format!("line protocol on 127.0.0.1:{}", ports.line);
     for words in [format!("http://127.0.0.1:{}", ports.http), format!("127.0.0.1:{}", ports.resp), line] {
-        assert!(log.contains(&words), "no {words} in {log}");
+        deadline::wait_until(&format!("{words} in the log"), || server.log().contains(&words));
     }
+    let log = server.log();
     assert!(log.contains("engine memory") && log.contains("--store-path"), "{log}");
     assert!(server.terminate().success());
 
     let directory = TemporaryDirectory::new("serving");
     let path = directory.join("store");
     let path = path.to_str().expect("temporary paths are UTF-8");
-    let log = Server::start(&["--store-path", path]).log();
-    assert!(log.contains(path) && log.contains("durability always"), "{log}");
+    let server = Server::start(&["--store-path", path]);
+    let is_told = |log: &str| log.contains(path) && log.contains("durability always");
+    deadline::wait_until("path and durability in the log", || is_told(&server.log()));
 }
 
 #[test]

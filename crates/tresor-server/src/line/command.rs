@@ -3,6 +3,7 @@
 //! HELP and every error that names a syntax come from here. Invariant: a row's place is its command's number.
 
 use super::answer::{begin, end, write_string};
+use crate::protocol::MOST_ARGUMENTS;
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub(super) const ROWS: [Row; 15] = [
         name: Name::Find,
         word: "FIND",
         arguments: "[option value ...] [CURSOR cursor] [WITHVALUES] [EXPLAIN]",
-        counts: (0, usize::MAX),
+        counts: (0, MOST_ARGUMENTS),
         summary: "Find entries by patterns and ranges of keys and values, or the nearest to a vector; the options are those of TRESOR.FIND",
         answer: "{\"status\":\"Ok\",\"entries\":[{\"key\":\"k\",\"value\":\"v\"}],\"cursor\":\"…\"}",
         ..ROW

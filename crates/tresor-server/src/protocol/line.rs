@@ -12,7 +12,13 @@ use smallvec::SmallVec;
 use super::inline::is_http;
 
 /// No command has so many words: what is behind them is not looked at.
-const WORDS: usize = 6;
+const WORDS: usize = MOST_ARGUMENTS + 2;
+
+/// The most words behind the name of a command.
+pub(crate) const MOST_ARGUMENTS: usize = 1000;
+
+/// Most commands have no more words than these.
+const USUAL_WORDS: usize = 6;
 
 /// A word and whether it was quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub struct Word<'a> {
 }
 
 /// The words of a line.
-pub type LineWords<'a> = SmallVec<[Word<'a>; WORDS]>;
+pub type LineWords<'a> = SmallVec<[Word<'a>; USUAL_WORDS]>;
 
 /// Why a line has no words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -175,6 +175,7 @@ fn help_shows_every_command() {
             "BEGIN",
             "PUT",
             "GET",
+            "FIND",
             "DEL",
             "ROLLBACK",
             "ABORT",

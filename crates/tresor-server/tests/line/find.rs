@@ -53,6 +53,9 @@ fn what_is_said_wrong_leaves_the_connection_open() {
     {
         assert_eq!(fails(&mut client, line), "Invalid", "{line}");
     }
+    // No word is left out in silence.
+    assert_eq!(fails(&mut client, &format!("FIND{}", " KEY k".repeat(501))), "Invalid");
+    goes(&mut client, &format!("FIND{}", " KEY k".repeat(500)));
     goes(&mut client, "PING");
 }
 

@@ -30,26 +30,13 @@ const KEYS: usize = 1;
 
 pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
     let keys = setup.size(1_000_000, 50_000);
-    let time = Duration::from_millis(setup.size(5_000, 500));
     let mut servers = Vec::new();
     for program in setup.ours_and_redis() {
         let server = Server::start(setup, program, &[])?;
         fill(server.port, 0..keys, Expiry::Never)?;
-        let reply_bytes = server.client()?.command(&["KEYS", "*"])?.len();
-        servers.push((program.kind, server, reply_bytes));
+        servers.push((program.kind, server));
     }
-    let (mut added, mut took) = (Samples::default(), Samples::default());
-    for _ in 0..setup.options.rounds() {
-        for (kind, server, reply_bytes) in &servers {
-            let mut lanes = readers(server.port, keys)?;
-            let quiet = drive(&mut lanes, &mut |elapsed| elapsed >= time)?;
-            lanes.push(everything(server.port, *reply_bytes, time)?);
-            let busy = drive(&mut lanes, &mut |elapsed| elapsed >= time)?;
-            let p999 = |drive: &Drive| drive.microseconds(GETS, 0.999);
-            added.add(*kind, (p999(&busy) - p999(&quiet)).max(0.0));
-            took.add(*kind, busy.microseconds(KEYS, 0.5) / 1000.0);
-        }
-    }
+    let (added, took) = what_it_adds(setup, &servers, keys, |_| &["KEYS", "*"])?;
     let of = |kind| median(&took.of(kind));
     let what = format!("what `KEYS *` over {} keys adds to p99.9 of others' GETs", thousands(keys));
     Ok(vec![Figure::against_redis(what, "µs", &added).bar(Bar::RatioAtMost(0.1)).also(format!(
@@ -57,6 +44,33 @@ pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
         of(Kind::Tresor),
         of(Kind::Redis)
     ))])
+}
+
+/// What a long command adds to the p99.9 of GETs beside it, in microseconds, and how many milliseconds it takes.
+pub(super) fn what_it_adds(
+    setup: &Setup,
+    servers: &[(Kind, Server)],
+    keys: u64,
+    command: impl Fn(Kind) -> &'static [&'static str],
+) -> Outcome<(Samples, Samples)> {
+    let time = Duration::from_millis(setup.size(5_000, 500));
+    let (mut added, mut took) = (Samples::default(), Samples::default());
+    let mut reply_bytes = Vec::new();
+    for (kind, server) in servers {
+        reply_bytes.push(server.client()?.command(command(*kind))?.len());
+    }
+    for _ in 0..setup.options.rounds() {
+        for ((kind, server), reply_bytes) in servers.iter().zip(&reply_bytes) {
+            let mut lanes = readers(server.port, keys)?;
+            let quiet = drive(&mut lanes, &mut |elapsed| elapsed >= time)?;
+            lanes.push(twice(server.port, command(*kind), *reply_bytes, time)?);
+            let busy = drive(&mut lanes, &mut |elapsed| elapsed >= time)?;
+            let p999 = |drive: &Drive| drive.microseconds(GETS, 0.999);
+            added.add(*kind, (p999(&busy) - p999(&quiet)).max(0.0));
+            took.add(*kind, busy.microseconds(KEYS, 0.5) / 1000.0);
+        }
+    }
+    Ok((added, took))
 }
 
 fn readers(port: u16, keys: u64) -> Outcome<Vec<Lane>> {
@@ -69,12 +83,13 @@ fn readers(port: u16, keys: u64) -> Outcome<Vec<Lane>> {
         .collect()
 }
 
-/// `KEYS *` twice in a drive. Its replies are counted, not decoded: the load has only one thread, and
+/// The long command twice in a drive. Its replies are counted, not decoded: the load has only one thread, and
 /// what it takes over them is no server's fault.
-fn everything(port: u16, reply_bytes: usize, time: Duration) -> Outcome<Lane> {
+fn twice(port: u16, command: &'static [&'static str], reply_bytes: usize, time: Duration) -> Outcome<Lane> {
     let pace = Pace::Every { interval: time / 2, first: time / 50 };
     let requests = Box::new(|request: &mut Vec<u8>| {
-        append(request, &[b"KEYS", b"*"]);
+        let words: Vec<&[u8]> = command.iter().map(|word| word.as_bytes()).collect();
+        append(request, &words);
         true
     });
     Ok(Lane::connect(port, Protocol::Bytes(reply_bytes), pace, requests)?.in_group(KEYS))
