@@ -195,7 +195,7 @@ fn help_shows_every_command() {
         }
     }
     assert_eq!(commands[1]["syntax"], "PUT key value [id]");
-    assert_eq!(commands[3]["syntax"], "DEL key [id] | DEL id");
+    assert_eq!(commands[4]["syntax"], "DEL key [id] | DEL id");
 }
 
 #[test]
