@@ -8,23 +8,28 @@ use std::vec;
 use bytes::Bytes;
 use tresor::search::{Found, FoundPage, Plan};
 
-use crate::json::{ValuePieces, write_escaped, write_key};
+use crate::json::{ValuePieces, write_key, write_string};
+
+/// What stands before the first entry.
+const OPENING: &[u8] = b"\"entries\":[";
 
 /// Members of an object, without its brackets.
 pub(crate) struct FoundMembers {
     entries: vec::IntoIter<Found>,
     /// A value begun but not finished.
     value: Option<ValuePieces<Bytes>>,
+    /// What comes before the next entry.
     separator: &'static [u8],
     /// What comes behind the entries.
     tail: Vec<u8>,
 }
 
 impl FoundMembers {
-    pub(crate) fn new(page: FoundPage, plan: Option<&Plan>) -> Self {
+    pub(crate) fn new(page: FoundPage, plan: Option<&Plan<'_>>) -> Self {
         let mut tail = b"]".to_vec();
         if let Some(cursor) = &page.cursor {
-            write_text(&mut tail, b",\"cursor\":", cursor);
+            tail.extend_from_slice(b",\"cursor\":");
+            write_string(&mut tail, cursor);
         }
         if page.skipped > 0 {
             tail.extend_from_slice(format!(",\"skipped\":{}", page.skipped).as_bytes());
@@ -33,14 +38,12 @@ impl FoundMembers {
             tail.extend_from_slice(b",\"plan\":{");
             for (place, (name, fact)) in plan.facts().into_iter().enumerate() {
                 let separator = if place == 0 { "" } else { "," };
-                write_text(&mut tail, format!("{separator}\"{name}\":").as_bytes(), &fact);
+                tail.extend_from_slice(format!("{separator}\"{name}\":").as_bytes());
+                write_string(&mut tail, &fact);
             }
             tail.push(b'}');
         }
-        if page.entries.is_empty() {
-            tail.splice(0..0, *b"\"entries\":[");
-        }
-        Self { entries: page.entries.into_iter(), value: None, separator: b"\"entries\":[", tail }
+        Self { entries: page.entries.into_iter(), value: None, separator: OPENING, tail }
     }
 
     /// Appends the next piece: an entry, or a part of a large one; true when it was the last.
@@ -52,11 +55,14 @@ impl FoundMembers {
             }
             return false;
         }
-        let Some(found) = self.entries.next() else {
+        let found = self.entries.next();
+        if found.is_some() || self.separator == OPENING {
+            out.extend_from_slice(std::mem::replace(&mut self.separator, b","));
+        }
+        let Some(found) = found else {
             out.extend_from_slice(&self.tail);
             return true;
         };
-        out.extend_from_slice(std::mem::replace(&mut self.separator, b","));
         out.extend_from_slice(b"{\"key\":");
         write_key(out, &found.key);
         if let Some(distance) = found.distance {
@@ -71,11 +77,4 @@ impl FoundMembers {
         }
         false
     }
-}
-
-fn write_text(out: &mut Vec<u8>, opening: &[u8], text: &str) {
-    out.extend_from_slice(opening);
-    out.push(b'"');
-    write_escaped(out, text.as_bytes());
-    out.push(b'"');
 }

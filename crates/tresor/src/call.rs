@@ -173,9 +173,10 @@ impl Database {
         block_on(self.session(stripe_of_thread()).write_alone(changes))
     }
 
-    /// Does something beside open transactions, whose locks it waits for.
+    /// Does something as a client would, inside this thread's gate: beside open transactions, whose locks it waits
+    /// for.
     #[cold]
-    fn beside<T>(&self, ask: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
+    pub(crate) fn beside<T>(&self, ask: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let mut session = self.session(stripe_of_thread());
         block_on(async {
             session.enter().await;

@@ -61,7 +61,7 @@ impl Pages {
 }
 
 /// Whether any key can lie between two bounds.
-fn possible(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
+pub(crate) fn possible(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
     match (lower, upper) {
         (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
         (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper))

@@ -7,7 +7,6 @@ use std::vec;
 
 use crate::{
     database::Database,
-    engine::block_on,
     error::Result,
     search::{Found, FoundPage, Plan, Query, Removed},
     session::Session,
@@ -81,7 +80,7 @@ impl Database {
     ///
     /// # Errors
     /// As [`find_page`](Self::find_page).
-    pub fn explain(&self, query: &Query) -> Result<Plan> {
+    pub fn explain<'q>(&self, query: &'q Query) -> Result<Plan<'q>> {
         self.session(0).plan(query)
     }
 
@@ -95,10 +94,8 @@ impl Database {
     }
 
     fn within<T>(&self, ask: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
-        let mut session = self.session(0);
-        block_on(async {
-            session.enter().await;
-            let result = ask(&mut session).await;
+        self.beside(async |session| {
+            let result = ask(session).await;
             session.leave();
             let durable = session.durable().await;
             result.and_then(|answer| durable.map(|()| answer))

@@ -70,14 +70,14 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
 pub(super) async fn find(exchange: Exchange<'_>, asked: &Asked, cursor: Option<String>) -> Answer {
     let session = exchange.session;
     session.select(asked.database);
-    let plan = session.plan(&asked.query)?;
+    let plan = asked.explain.then(|| session.plan(&asked.query)).transpose()?;
     session.enter().await;
     let page = session.find(&asked.query, cursor.as_deref().map(str::as_bytes)).await;
     session.leave();
     let page = page?;
     session.durable().await?;
     let next = page.cursor.clone();
-    let members = FoundMembers::new(page, asked.explain.then_some(&plan));
+    let members = FoundMembers::new(page, plan.as_ref());
     let mut response = json(Body::Found(Box::new(FoundDocument::new(members))), StatusCode::OK);
     if let (Some(cursor), &Method::GET) = (next, &exchange.parts.method) {
         let link = format!("<{}>; rel=\"next\"", next_address(exchange.parts.uri.query(), &cursor));

@@ -6,7 +6,7 @@
 
 use tresor::{Error, ErrorKind, engine::Kind};
 
-use crate::json::{ValuePieces, write_escaped, write_key};
+use crate::json::{ValuePieces, write_key, write_string};
 
 /// `{"status":"Ok"}` and a line end.
 pub(super) const OK: &[u8] = b"{\"status\":\"Ok\"}\n";
@@ -66,13 +66,6 @@ pub(super) fn keep_on_one_line(json: &mut [u8], kind: Kind) {
     if kind == Kind::Json {
         json.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     }
-}
-
-/// A JSON string.
-pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    write_escaped(out, text.as_bytes());
-    out.push(b'"');
 }
 
 /// The answer to a command that failed.

@@ -2,8 +2,8 @@
 //!
 //! HELP and every error that names a syntax come from here. Invariant: a row's place is its command's number.
 
-use super::answer::{begin, end, write_string};
-use crate::protocol::MOST_ARGUMENTS;
+use super::answer::{begin, end};
+use crate::{json::write_string, protocol::MOST_ARGUMENTS};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

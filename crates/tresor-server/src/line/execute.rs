@@ -169,10 +169,9 @@ impl Execution<'_> {
         if request.dry_run {
             return Err(Error::invalid("FIND changes nothing: leave DRYRUN out"));
         }
-        let plan = self.session.plan(&request.query)?;
+        let plan = request.explain.then(|| self.session.plan(&request.query)).transpose()?;
         let page = Box::pin(self.session.find(&request.query, request.cursor.as_deref())).await?;
-        let plan = request.explain.then_some(&plan);
-        Ok(Then::Found(Box::new(FoundMembers::new(page, plan))))
+        Ok(Then::Found(Box::new(FoundMembers::new(page, plan.as_ref()))))
     }
 
     async fn delete(&mut self, key: &Word<'_>, id: Option<&Word<'_>>) -> Result<()> {

@@ -6,12 +6,9 @@ use super::Args;
 use crate::{
     error::{Error, Result},
     reply::ReplyWriter,
-    search::{Found, FoundPage, Plan, Request},
+    search::{Found, FoundPage, Plan, Request, SLICE_ENTRIES},
     session::Session,
 };
-
-/// Entries written before others run.
-const SLICE_ENTRIES: usize = 128;
 
 fn request(args: Args<'_>) -> Result<Request> {
     Request::parse(args[1..].iter().copied())
@@ -28,7 +25,7 @@ pub(super) async fn find(session: &mut Session, args: Args<'_>, reply: &mut Repl
     Ok(())
 }
 
-async fn write(session: &mut Session, page: &FoundPage, plan: Option<Plan>, reply: &mut ReplyWriter) {
+async fn write(session: &mut Session, page: &FoundPage, plan: Option<Plan<'_>>, reply: &mut ReplyWriter) {
     reply.map(3 + usize::from(plan.is_some()));
     reply.bulk(b"cursor");
     match &page.cursor {

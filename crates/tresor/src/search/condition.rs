@@ -11,6 +11,7 @@ use super::{
     pattern::Pattern,
     pointer::{Pointer, text_of},
 };
+use crate::entries::possible;
 
 /// How the values of a range are read and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,14 +114,14 @@ impl Range {
         self.holds(|end| Some(bytes.cmp(end))).unwrap_or(false)
     }
 
-    /// Whether nothing lies inside.
+    /// Whether nothing can lie inside.
     pub(super) fn is_empty(&self) -> bool {
-        match (&self.lower, &self.upper) {
-            (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-            (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper))
-            | (Bound::Excluded(lower), Bound::Included(upper)) => lower >= upper,
-            _ => false,
-        }
+        !possible(&self.lower, &self.upper)
+    }
+
+    /// The bounds, borrowed.
+    pub(super) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice))
     }
 
     /// The same with a comparison of the caller's, which may be impossible.

@@ -21,8 +21,8 @@ use crate::{
     session::Session,
 };
 
-/// Entries of a slice.
-const SLICE_ENTRIES: usize = 128;
+/// Entries of a slice: what is read, written or deleted before others have their turn.
+pub(crate) const SLICE_ENTRIES: usize = 128;
 
 /// Bytes of values that are looked at before others have their turn.
 const SLICE_BYTES: usize = 256 * 1024;
@@ -60,40 +60,38 @@ pub struct FoundPage {
     pub skipped: u64,
 }
 
-/// An entry that is looked at.
-struct Candidate {
-    key: Vec<u8>,
-    value: Bytes,
-    kind: Kind,
-    version: Version,
-    expires_at_ms: Option<u64>,
-}
-
-impl Candidate {
-    fn new(key: &[u8], entry: &EntryRef<'_>) -> Self {
+impl Found {
+    /// An entry that is looked at; its value comes along until it is known what becomes of it.
+    fn candidate(key: &[u8], entry: &EntryRef<'_>) -> Self {
         Self {
             key: key.to_vec(),
-            value: entry.value.to_bytes(),
-            kind: entry.kind,
+            value: Some((entry.value.to_bytes(), entry.kind)),
             version: entry.version,
             expires_at_ms: entry.expires_at_ms,
+            distance: None,
         }
     }
 
-    fn found(self, with_value: bool) -> Found {
-        Found {
-            key: self.key,
-            value: with_value.then_some((self.value, self.kind)),
-            version: self.version,
-            expires_at_ms: self.expires_at_ms,
-            distance: None,
-        }
+    /// The value's bytes; empty without one.
+    pub(super) fn value_bytes(&self) -> &[u8] {
+        self.value.as_ref().map_or(&[], |(value, _)| value)
+    }
+
+    /// What it takes in memory, keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.value_bytes().len()
+    }
+
+    /// Without its value, unless that was asked for.
+    pub(super) fn asked_for(mut self, query: &Query) -> Self {
+        self.value = self.value.filter(|_| query.with_values);
+        self
     }
 }
 
 /// A slice of what is to be looked at.
 struct Slice {
-    candidates: Vec<Candidate>,
+    candidates: Vec<Found>,
     looked_at: u64,
     next: Option<Position>,
 }
@@ -104,7 +102,7 @@ impl Session {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a query that was said wrong, and
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the engine knows no key order.
-    pub fn plan(&self, query: &Query) -> Result<Plan> {
+    pub fn plan<'q>(&self, query: &'q Query) -> Result<Plan<'q>> {
         Plan::of(query, &self.engine().capabilities())
     }
 
@@ -127,6 +125,7 @@ impl Session {
         };
         let (mut page, limit) = (FoundPage::default(), query.page_limit());
         let (mut bytes, mut looked_at) = (0, 0);
+        let is_full = |page: &FoundPage, bytes: usize| page.entries.len() >= limit || bytes >= PAGE_BYTES;
         while let Some(from) = position.take() {
             let wanted = SLICE_ENTRIES.min(limit - page.entries.len());
             // In any order a page can only end where a slice does.
@@ -136,23 +135,22 @@ impl Session {
             looked_at += slice.looked_at;
             let mut candidates = slice.candidates.into_iter();
             while let Some(candidate) = candidates.next() {
-                match query.verdict(&candidate.value) {
+                match query.verdict(candidate.value_bytes()) {
                     Verdict::Differs => continue,
                     Verdict::Unreadable => page.skipped += 1,
                     Verdict::Matches => {
-                        let found = candidate.found(query.with_values);
-                        bytes += found.key.len() + found.value.as_ref().map_or(0, |(value, _)| value.len());
+                        let found = candidate.asked_for(query);
+                        bytes += found.bytes();
                         page.entries.push(found);
                     }
                 }
-                let is_full = page.entries.len() >= limit || bytes >= PAGE_BYTES;
-                if is_full && plan.order != Order::Any && candidates.len() > 0 {
+                if is_full(&page, bytes) && plan.order != Order::Any && candidates.len() > 0 {
                     let last = page.entries.last().map(|found| found.key.clone()).unwrap_or_default();
                     position = Some(Position::Behind { key: last, member: Vec::new() });
                     break;
                 }
             }
-            if page.entries.len() >= limit || bytes >= PAGE_BYTES || looked_at >= LOOKED_AT {
+            if is_full(&page, bytes) || looked_at >= LOOKED_AT {
                 break;
             }
             if position.is_some() {
@@ -163,7 +161,12 @@ impl Session {
         Ok(page)
     }
 
-    async fn find_nearest(&mut self, query: &Query, plan: &Plan, cursor: Option<&[u8]>) -> Result<FoundPage> {
+    async fn find_nearest(
+        &mut self,
+        query: &Query,
+        plan: &Plan<'_>,
+        cursor: Option<&[u8]>,
+    ) -> Result<FoundPage> {
         if cursor.is_some() {
             return Err(Error::invalid(
                 "the nearest are one page: there is no cursor, raise the limit instead",
@@ -176,18 +179,15 @@ impl Session {
             position = slice.next;
             let mut looked_at = 0;
             for candidate in slice.candidates {
-                looked_at += candidate.value.len();
+                looked_at += candidate.value_bytes().len();
                 if looked_at > SLICE_BYTES {
                     looked_at = 0;
                     self.breathe().await;
                 }
-                match query.verdict(&candidate.value) {
+                match query.verdict(candidate.value_bytes()) {
                     Verdict::Differs => {}
                     Verdict::Unreadable => neighbours.skip(),
-                    Verdict::Matches => {
-                        let value = candidate.value.clone();
-                        neighbours.meet(&value, candidate.found(query.with_values))?;
-                    }
+                    Verdict::Matches => neighbours.meet(candidate)?,
                 }
             }
             self.breathe().await;
@@ -196,19 +196,24 @@ impl Session {
     }
 
     /// Reads what comes next of what may match by its key; values come where the plan wants them.
-    async fn slice(&mut self, query: &Query, plan: &Plan, from: Position, entries: usize) -> Result<Slice> {
+    async fn slice(
+        &mut self,
+        query: &Query,
+        plan: &Plan<'_>,
+        from: Position,
+        entries: usize,
+    ) -> Result<Slice> {
         if let Access::Keys(_) = plan.access {
             return self.slice_of_keys(query, plan.order, &from, entries).await;
         }
         if query.range.is_empty() {
             return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
         }
-        let bound = |bound: &'_ Bound<Vec<u8>>| bound.clone();
-        let (lower, upper) = (bound(&query.range.lower), bound(&query.range.upper));
+        let (lower, upper) = query.range.bounds();
         let scan = Scan {
             position: from,
-            lower: lower.as_ref().map(Vec::as_slice),
-            upper: upper.as_ref().map(Vec::as_slice),
+            lower,
+            upper,
             ..Scan::all(self.selected(), plan.order, plan.content(), entries)
         };
         let mut page = self.scan(&scan).await?;
@@ -220,7 +225,7 @@ impl Session {
                 self.candidates(&keys).await?
             }
             Values::None | Values::WithKeys => {
-                matching.map(|(key, entry)| Candidate::new(key.key, &entry)).collect()
+                matching.map(|(key, entry)| Found::candidate(key.key, &entry)).collect()
             }
         };
         Ok(Slice { candidates, looked_at, next })
@@ -234,15 +239,25 @@ impl Session {
         from: &Position,
         entries: usize,
     ) -> Result<Slice> {
-        let all = query.keys.iter().flatten();
-        let mut keys: Vec<&[u8]> = all.map(Vec::as_slice).filter(|key| query.takes_key(key)).collect();
-        if order == Order::Descending {
-            keys.reverse();
-        }
-        if let Position::Behind { key: last, .. } = from {
-            let last = last.as_slice();
-            keys.retain(|key| if order == Order::Descending { *key < last } else { *key > last });
-        }
+        let Some(named) = &query.keys else {
+            return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
+        };
+        let last = match from {
+            Position::Behind { key, .. } => Bound::Excluded(key.as_slice()),
+            _ => Bound::Unbounded,
+        };
+        let is_wanted = |key: &&[u8]| query.takes_key(key);
+        // One more than there is room for, to know whether there is more.
+        let mut keys: Vec<&[u8]> = match order {
+            Order::Descending => {
+                let rest = named.range::<[u8], _>((Bound::Unbounded, last)).rev();
+                rest.map(Vec::as_slice).filter(is_wanted).take(entries + 1).collect()
+            }
+            Order::Any | Order::Ascending => {
+                let rest = named.range::<[u8], _>((last, Bound::Unbounded));
+                rest.map(Vec::as_slice).filter(is_wanted).take(entries + 1).collect()
+            }
+        };
         let has_more = keys.len() > entries;
         keys.truncate(entries);
         let next = keys.last().filter(|_| has_more);
@@ -252,12 +267,12 @@ impl Session {
     }
 
     /// The entries of keys, as far as they are there.
-    async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Candidate>> {
+    async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Found>> {
         let database = self.selected();
         let keys: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::new(database, key)).collect();
         let mut candidates = Vec::with_capacity(keys.len());
         self.look_at(&keys, |place, entry| {
-            candidates.extend(entry.map(|entry| Candidate::new(keys[place].key, &entry)));
+            candidates.extend(entry.map(|entry| Found::candidate(keys[place].key, &entry)));
         })
         .await?;
         Ok(candidates)

@@ -20,6 +20,7 @@ mod request;
 mod vector;
 
 pub use condition::Reading;
+pub(crate) use finder::SLICE_ENTRIES;
 pub use finder::{Found, FoundPage};
 pub use glob::Glob;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};

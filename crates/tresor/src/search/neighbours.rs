@@ -16,8 +16,8 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Neighbours being gathered.
 pub(super) struct Neighbours<'a> {
+    query: &'a Query,
     nearest: &'a Nearest,
-    limit: usize,
     best: BinaryHeap<Neighbour>,
     bytes: usize,
     skipped: u64,
@@ -26,12 +26,6 @@ pub(super) struct Neighbours<'a> {
 struct Neighbour {
     distance: f64,
     found: Found,
-}
-
-impl Neighbour {
-    fn bytes(&self) -> usize {
-        self.found.key.len() + self.found.value.as_ref().map_or(0, |(value, _)| value.len())
-    }
 }
 
 impl Ord for Neighbour {
@@ -68,7 +62,7 @@ impl<'a> Neighbours<'a> {
                 "a distance from this vector cannot be told: it is zero, or too large",
             ));
         }
-        Ok(Self { nearest, limit: query.page_limit(), best: BinaryHeap::new(), bytes: 0, skipped: 0 })
+        Ok(Self { query, nearest, best: BinaryHeap::new(), bytes: 0, skipped: 0 })
     }
 
     /// Leaves one out.
@@ -76,24 +70,24 @@ impl<'a> Neighbours<'a> {
         self.skipped += 1;
     }
 
-    /// Looks at an entry with its value.
+    /// Looks at an entry, which comes with its value.
     ///
     /// # Errors
     /// [`TooLarge`](ErrorKind::TooLarge) if values that were asked for are too many bytes.
-    pub(super) fn meet(&mut self, value: &[u8], found: Found) -> Result<()> {
-        let Some(distance) = self.distance(value) else {
+    pub(super) fn meet(&mut self, candidate: Found) -> Result<()> {
+        let Some(distance) = self.distance(candidate.value_bytes()) else {
             self.skipped += 1;
             return Ok(());
         };
-        let neighbour = Neighbour { distance, found };
-        if self.best.len() == self.limit {
+        let neighbour = Neighbour { distance, found: candidate.asked_for(self.query) };
+        if self.best.len() == self.query.page_limit() {
             let is_better = self.best.peek().is_some_and(|worst| neighbour < *worst);
             if !is_better {
                 return Ok(());
             }
-            self.bytes -= self.best.pop().map_or(0, |worst| worst.bytes());
+            self.bytes -= self.best.pop().map_or(0, |worst| worst.found.bytes());
         }
-        self.bytes += neighbour.bytes();
+        self.bytes += neighbour.found.bytes();
         self.best.push(neighbour);
         if self.bytes > MAX_BYTES {
             let message =

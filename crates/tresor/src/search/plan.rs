@@ -34,22 +34,22 @@ pub enum Values {
 
 /// How a query is run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Plan<'q> {
     /// What is read.
     pub access: Access,
     /// In which order.
     pub order: Order,
     /// When values are read.
     pub values: Values,
-    bounds: [Option<String>; 2],
+    query: &'q Query,
 }
 
-impl Plan {
+impl<'q> Plan<'q> {
     /// Decides.
     ///
     /// # Errors
     /// What [`Query::check`] finds, and [`Unsupported`](ErrorKind::Unsupported) where the engine knows no order.
-    pub fn of(query: &Query, capabilities: &Capabilities) -> Result<Self> {
+    pub fn of(query: &'q Query, capabilities: &Capabilities) -> Result<Self> {
         query.check()?;
         let is_bounded = !query.range.is_unbounded();
         let access = match &query.keys {
@@ -69,8 +69,7 @@ impl Plan {
             (true, true) => Values::WithKeys,
             (true, false) => Values::OfMatches,
         };
-        let bounds = [shown(&query.range.lower, [">=", ">"]), shown(&query.range.upper, ["<=", "<"])];
-        Ok(Self { access, order, values, bounds })
+        Ok(Self { access, order, values, query })
     }
 
     /// The plan in words, by name.
@@ -78,7 +77,9 @@ impl Plan {
         let access = match self.access {
             Access::Keys(keys) => format!("named keys: {keys}"),
             Access::Range => {
-                format!("keys {}", self.bounds.iter().flatten().cloned().collect::<Vec<_>>().join(", "))
+                let (lower, upper) = self.query.range.bounds();
+                let bounds = [shown(lower, [">=", ">"]), shown(upper, ["<=", "<"])];
+                format!("keys {}", bounds.into_iter().flatten().collect::<Vec<_>>().join(", "))
             }
             Access::Scan => "all keys".to_owned(),
         };
@@ -113,7 +114,7 @@ fn ordered(order: Order) -> Order {
     if order == Order::Any { Order::Ascending } else { order }
 }
 
-fn shown(bound: &Bound<Vec<u8>>, signs: [&str; 2]) -> Option<String> {
+fn shown(bound: Bound<&[u8]>, signs: [&str; 2]) -> Option<String> {
     let text =
         |sign: &str, key: &[u8]| format!("{sign} {:?}", String::from_utf8_lossy(&key[..key.len().min(64)]));
     match bound {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    finder::Found,
+    finder::{Found, SLICE_ENTRIES},
     query::{MAX_LIMIT, Query},
 };
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
 
 /// How often an entry that keeps changing is looked at again.
 const ROUNDS: usize = 16;
-
-/// Entries that are deleted before others have their turn.
-const SLICE_ENTRIES: usize = 128;
 
 /// What became of a query's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
