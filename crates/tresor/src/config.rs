@@ -186,6 +186,17 @@ impl Config {
         Self { durability, ..self }
     }
 
+    /// Where definitions of indexes are kept: in the store's directory, or beside its file.
+    pub(crate) fn index_file(&self) -> Option<PathBuf> {
+        let path = self.store_path.as_ref()?;
+        if path.is_dir() {
+            return Some(path.join("indexes.json"));
+        }
+        let mut file = path.clone().into_os_string();
+        file.push(".indexes.json");
+        Some(file.into())
+    }
+
     /// The longest key that is accepted, in bytes.
     pub const fn max_key_bytes() -> usize {
         MAX_KEY_BYTES

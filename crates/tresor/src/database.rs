@@ -14,8 +14,10 @@ use crate::{
     config::{Config, ShardOf},
     engine::{Engine, Removals, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
+    index::Indexes,
     layer::{
         Encrypted,
+        indexed::Indexed,
         sharded::{Shard, Sharded},
         stack::{self, Stack},
     },
@@ -32,6 +34,7 @@ use crate::{
 /// What all sessions of a database share.
 pub(crate) struct Core {
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) indexes: Arc<Indexes>,
     pub(crate) encrypted: Option<Arc<Encrypted>>,
     pub(crate) time: StoreTime,
     pub(crate) gates: Gates,
@@ -109,6 +112,7 @@ impl Core {
         self.transactions.close();
         self.transactions.stop();
         self.notifications.stop();
+        self.indexes.stop();
         self.engine.close().wait()
     }
 }
@@ -161,6 +165,14 @@ impl Database {
     fn assemble(opened: Opened, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let time = StoreTime::new(clock, opened.latest_time_ms);
         let Stack { engine, encrypted } = stack::over(opened.engine, &config)?;
+        let indexes = Indexes::open(
+            &engine,
+            time.clock().clone(),
+            config.index_file(),
+            opened.removals.clone(),
+            opened.memory_limit.clone(),
+        )?;
+        let engine: Arc<dyn Engine> = Arc::new(Indexed { inner: engine, indexes: indexes.clone() });
         let start = Start::now(&**time.clock())?;
         let transactions = Transactions::new(config.transactions, time.clock().clone());
         let locks = transactions.clone();
@@ -171,6 +183,7 @@ impl Database {
         let observers = Observers::new(engine.capabilities().waits);
         let core = Core {
             engine,
+            indexes,
             encrypted,
             time,
             gates: Gates::new(config.workers),

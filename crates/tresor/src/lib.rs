@@ -60,6 +60,8 @@ mod entries;
 mod error;
 pub mod files;
 mod finding;
+pub mod index;
+mod indexing;
 mod key;
 mod latency_events;
 pub mod layer;

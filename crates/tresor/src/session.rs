@@ -503,6 +503,11 @@ impl Session {
         &self.core
     }
 
+    /// Whether the running command belongs to a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.scope.is_some()
+    }
+
     /// The engine, for whole-store commands.
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
         &self.core.engine

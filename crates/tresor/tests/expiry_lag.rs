@@ -18,7 +18,8 @@ use tresor::{
     clock::Clock,
     config::Durability,
     engine::{
-        Batch, Change, Edited, Engine, EntryRef, Expires, ExpiryLag, Guard, KeyRef, Kind, Removals, Status,
+        Audience, Batch, Change, Edited, Engine, EntryRef, Expires, ExpiryLag, Guard, KeyRef, Kind, Removals,
+        Status,
         disk::{DiskEngine, DiskOptions},
         memory::{MemoryEngine, MemoryOptions},
     },
@@ -100,7 +101,7 @@ fn what_a_write_meets_and_removes_is_counted() {
     let engine = MemoryEngine::volatile_at(&options, clock.clone()).expect("memory needs nothing");
     write_over_expired(&*engine, &clock);
     // Told of removals, whoever meets one removes it.
-    options.removals.tell(true);
+    options.removals.tell(Audience::Notifications, true);
     write(&*engine, &[put("read", Expires::At(clock.now_ms()))], clock.now_ms());
     clock.advance(Duration::from_millis(1_000));
     let mut nothing = |_: usize, entry: Option<EntryRef<'_>>| assert!(entry.is_none());

@@ -12,6 +12,7 @@ pub mod entries;
 pub mod expiry;
 pub mod guards;
 pub mod histories;
+pub mod indexes;
 pub mod members;
 pub mod moving_scans;
 pub mod patches;
@@ -65,6 +66,7 @@ macro_rules! conformance_tests {
             databases: sixteen_databases_are_apart clear_empties_one_database swap_exchanges_two_databases
                 swaps_undo_each_other swap_keeps_its_place_in_a_batch versions_notice_clear_and_swap;
             searches: random_queries_agree_with_a_filter;
+            indexes: indexes_change_no_answer an_index_follows_concurrent_writers;
             sizes: values_of_every_size a_value_of_64_mib keys_with_every_byte_value keys_of_every_length
                 long_keys_and_large_values_together;
             updates: an_edit_sees_the_entry each_edit_does_its_change a_failed_edit_changes_nothing

@@ -32,7 +32,7 @@ pub use entry::{
 pub use eventual::{Eventual, Later, block_on};
 pub use expiry_lag::{ExpiryLag, ExpiryLagCounters};
 pub(crate) use kept::Kept;
-pub use removals::{Removal, Removals};
+pub use removals::{Audience, Removal, Removals};
 pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
 
 /// Called once for each key of a read, in order, with the entry or `None` (absent or expired).

@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
 };
 
@@ -24,29 +24,48 @@ pub enum Removal {
 
 type Listener = dyn Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync;
 
+/// Who may want to hear of removals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Those who publish events of keys.
+    Notifications,
+    /// Those who keep indexes of values.
+    Indexes,
+}
+
+const AUDIENCES: [Audience; 2] = [Audience::Notifications, Audience::Indexes];
+
 /// Who hears of removals.
 #[derive(Default)]
 pub struct Removals {
-    told: AtomicBool,
+    /// A bit for each that is told.
+    told: AtomicU8,
     expired_stay: AtomicBool,
-    listener: OnceLock<Box<Listener>>,
+    listeners: [OnceLock<Box<Listener>>; AUDIENCES.len()],
 }
 
 impl Removals {
-    /// Sets who listens; once. Nothing is told before [`tell`](Self::tell).
-    pub fn listen(&self, listener: impl Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync + 'static) {
-        let _ = self.listener.set(Box::new(listener));
+    /// Sets who listens; once each. Nothing is told before [`tell`](Self::tell).
+    pub fn listen(
+        &self,
+        audience: Audience,
+        listener: impl Fn(Removal, KeyRef<'_>, Sequence) + Send + Sync + 'static,
+    ) {
+        let _ = self.listeners[audience as usize].set(Box::new(listener));
     }
 
     /// Whether removals are told of from now on; then they are made soon after they are due, too.
-    pub fn tell(&self, told: bool) {
-        self.told.store(told, Relaxed);
+    pub fn tell(&self, audience: Audience, told: bool) {
+        match told {
+            true => self.told.fetch_or(1 << audience as u8, Relaxed),
+            false => self.told.fetch_and(!(1 << audience as u8), Relaxed),
+        };
     }
 
-    /// Whether they are.
+    /// Whether anybody is told.
     #[inline]
     pub fn are_told(&self) -> bool {
-        self.told.load(Relaxed)
+        self.told.load(Relaxed) != 0
     }
 
     /// Says whether what has expired stays where it is for now, absent to everyone as ever.
@@ -61,10 +80,13 @@ impl Removals {
 
     /// Tells of a removal and its number. The key is one of a numbered database.
     pub fn note(&self, removal: Removal, key: KeyRef<'_>, sequence: Sequence) {
-        if self.are_told()
-            && let Some(listener) = self.listener.get()
-        {
-            listener(removal, key, sequence);
+        let told = self.told.load(Relaxed);
+        for audience in AUDIENCES {
+            if told & (1 << audience as u8) != 0
+                && let Some(listener) = self.listeners[audience as usize].get()
+            {
+                listener(removal, key, sequence);
+            }
         }
     }
 }

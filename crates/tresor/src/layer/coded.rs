@@ -4,12 +4,7 @@
 //! engine below. What depends on a value that is there, a patch or an edit, becomes one atomic step of
 //! the engine below: its `update`, or a batch guarded by the versions that were read (`patches.rs`).
 
-use std::{
-    future::Future,
-    slice,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{slice, sync::Arc};
 
 use super::{
     codec::{Codec, Coding},
@@ -17,6 +12,7 @@ use super::{
     gathered::Gathered,
     pages,
     patches::{self, patch},
+    sharded::start,
 };
 use crate::{
     engine::{
@@ -30,15 +26,6 @@ use crate::{
 pub struct Coded<C> {
     pub(super) inner: Arc<dyn Engine>,
     pub(super) codec: C,
-}
-
-/// Runs a call's first step now, because an engine's calls begin when they are made.
-fn begin<'a, T: Send + 'a>(call: impl Future<Output = Result<T>> + Send + 'a) -> Eventual<'a, T> {
-    let mut call = Box::pin(call);
-    match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Eventual::Now(answer),
-        Poll::Pending => Eventual::Later(call),
-    }
 }
 
 impl<C: Codec> Coded<C> {
@@ -165,7 +152,7 @@ impl<C: Codec> Engine for Coded<C> {
         now_ms: u64,
         visit: &'a mut Visit<'a>,
     ) -> Eventual<'a, Seen> {
-        begin(self.read_decoded(keys, isolation, now_ms, visit))
+        start(self.read_decoded(keys, isolation, now_ms, visit))
     }
 
     fn expect(&self, keys: &[KeyRef<'_>]) {
@@ -175,33 +162,33 @@ impl<C: Codec> Engine for Coded<C> {
     fn scan<'a>(&'a self, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page> {
         match scan.content {
             Content::Keys => self.inner.scan(scan, now_ms),
-            Content::Entries => begin(pages::scan(self, scan, now_ms)),
+            Content::Entries => start(pages::scan(self, scan, now_ms)),
         }
     }
 
     fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
         if batch.changes.iter().any(brings_value) {
-            return begin(self.write_encoded(batch, now_ms));
+            return start(self.write_encoded(batch, now_ms));
         }
         self.inner.write(batch, now_ms)
     }
 
     fn write_each<'a>(&'a self, changes: &'a [Change<'a>], now_ms: u64) -> Eventual<'a, Each> {
         if changes.iter().any(brings_value) {
-            return begin(self.write_each_encoded(changes, now_ms));
+            return start(self.write_each_encoded(changes, now_ms));
         }
         self.inner.write_each(changes, now_ms)
     }
 
     fn update<'a>(&'a self, key: KeyRef<'a>, now_ms: u64, edit: &'a mut Edit<'_>) -> Eventual<'a, Outcome> {
-        begin(async move {
+        start(async move {
             let mut coded = |entry: Option<EntryRef<'_>>| self.edit(key, entry, edit);
             self.inner.update(key, now_ms, &mut coded).await
         })
     }
 
     fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
-        begin(async move {
+        start(async move {
             let encoded = pages::encoded(&self.codec, entries)?;
             self.inner.adopt(&encoded, above, now_ms).await
         })

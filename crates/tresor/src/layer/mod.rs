@@ -16,6 +16,7 @@ mod encrypted;
 mod encryption_keys;
 mod estimate;
 mod gathered;
+pub(crate) mod indexed;
 mod methods;
 mod pages;
 mod patches;

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{Engine, Eventual, KeyRef, Removal, Removals, Sequence, block_on},
+    engine::{Audience, Engine, Eventual, KeyRef, Removal, Removals, Sequence, block_on},
     error::{Error, ErrorKind, Result},
 };
 
@@ -87,7 +87,7 @@ impl Notifications {
         });
         // Weak, because the engine has the listener and what listens has the engine.
         let told = Arc::downgrade(&shared);
-        removals.listen(move |removal, key, sequence| {
+        removals.listen(Audience::Notifications, move |removal, key, sequence| {
             if let Some(told) = told.upgrade() {
                 told.removed(removal, key, sequence);
             }
@@ -121,7 +121,8 @@ impl Notifications {
         }
         self.shared.classes.store(classes.bits(), Relaxed);
         self.classes.store(if classes.any() { classes.bits() } else { 0 }, Relaxed);
-        self.removals.tell(classes.tell(Event::Expired) || classes.tell(Event::Evicted));
+        self.removals
+            .tell(Audience::Notifications, classes.tell(Event::Expired) || classes.tell(Event::Evicted));
         Ok(())
     }
 

@@ -11,7 +11,10 @@ use super::{
     pattern::Pattern,
     pointer::{Pointer, text_of},
 };
-use crate::entries::possible;
+use crate::{
+    entries::{behind_prefix, possible},
+    error::{Error, Result},
+};
 
 /// How the values of a range are read and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,29 @@ pub enum Reading {
     Text,
     /// Decimal numbers of any size, by what they are worth.
     Number,
+}
+
+impl Reading {
+    const ALL: [Self; 3] = [Self::Bytes, Self::Text, Self::Number];
+
+    /// Reads `text`, `bytes` or `number`, in any case.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for any other name.
+    pub fn parse(name: &[u8]) -> Result<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|reading| reading.name().as_bytes().eq_ignore_ascii_case(name))
+            .ok_or_else(|| Error::invalid("value_as is one of text, bytes and number"))
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Text => "text",
+            Self::Number => "number",
+        }
+    }
 }
 
 /// What is found out about one value.
@@ -117,6 +143,21 @@ impl Range {
     /// Whether nothing can lie inside.
     pub(super) fn is_empty(&self) -> bool {
         !possible(&self.lower, &self.upper)
+    }
+
+    /// Whether every key inside begins with a prefix.
+    pub(super) fn is_within(&self, prefix: &[u8]) -> bool {
+        let is_above = match &self.lower {
+            Bound::Included(end) | Bound::Excluded(end) => **end >= *prefix,
+            Bound::Unbounded => prefix.is_empty(),
+        };
+        let is_below = match (&self.upper, behind_prefix(prefix)) {
+            (_, Bound::Unbounded) => true,
+            (Bound::Excluded(end), Bound::Excluded(behind)) => *end <= behind,
+            (Bound::Included(end), Bound::Excluded(behind)) => *end < behind,
+            _ => false,
+        };
+        is_above && is_below
     }
 
     /// The bounds, borrowed.

@@ -69,6 +69,24 @@ impl<'a> Decimal<'a> {
         let by_size = self.place.cmp(&other.place).then_with(|| digits(self).cmp(digits(other)));
         if self.is_negative { by_size.reverse() } else { by_size }
     }
+
+    /// Bytes that compare as the number does, byte by byte.
+    pub(crate) fn sort_key(&self) -> Vec<u8> {
+        const SIGNS: [u8; 3] = [0, 1, 2];
+        if self.is_zero() {
+            return vec![SIGNS[1]];
+        }
+        // The sign bit the other way round: places below zero come before those above.
+        let mut key = vec![SIGNS[2]];
+        key.extend_from_slice(&(self.place ^ i64::MIN).to_be_bytes());
+        key.extend(self.digits.0.iter().chain(self.digits.1));
+        if self.is_negative {
+            // Everything the other way round, and behind a number those with more digits no longer.
+            key.iter_mut().skip(1).for_each(|byte| *byte = !*byte);
+            (key[0], _) = (SIGNS[0], key.push(u8::MAX));
+        }
+        key
+    }
 }
 
 fn sign(text: &[u8]) -> (bool, &[u8]) {
@@ -138,6 +156,8 @@ mod tests {
         for (place, one) in rising.iter().enumerate() {
             for (other_place, other) in rising.iter().enumerate() {
                 assert_eq!(number(one).compare(&number(other)), place.cmp(&other_place), "{one} {other}");
+                let by_key = number(one).sort_key().cmp(&number(other).sort_key());
+                assert_eq!(by_key, place.cmp(&other_place), "{one} {other}");
             }
         }
     }
@@ -169,7 +189,9 @@ mod tests {
             let text = |(mantissa, exponent): (i64, u32)| format!("{mantissa}e{}", i64::from(exponent) - 6);
             let whole = |(mantissa, exponent): (i64, u32)| i128::from(mantissa) * 10i128.pow(exponent);
             let (first, second) = (text(one), text(other));
-            prop_assert_eq!(number(&first).compare(&number(&second)), whole(one).cmp(&whole(other)));
+            let expected = whole(one).cmp(&whole(other));
+            prop_assert_eq!(number(&first).compare(&number(&second)), expected);
+            prop_assert_eq!(number(&first).sort_key().cmp(&number(&second).sort_key()), expected);
         }
     }
 }

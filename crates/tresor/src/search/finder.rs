@@ -4,7 +4,7 @@
 //! meanwhile may be found or not. No lock is held between two slices, and a page ends when it is full, when
 //! its values are large, or when very much was looked at: then it may be empty and still have a cursor.
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::{
     condition::Verdict,
     cursor,
     neighbours::Neighbours,
-    plan::{Access, Plan, Values},
+    plan::{Plan, Values},
     query::Query,
 };
 use crate::{
@@ -103,7 +103,12 @@ impl Session {
     /// [`Invalid`](crate::ErrorKind::Invalid) for a query that was said wrong, and
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the engine knows no key order.
     pub fn plan<'q>(&self, query: &'q Query) -> Result<Plan<'q>> {
-        Plan::of(query, &self.engine().capabilities())
+        let mut plan = Plan::of(query, &self.engine().capabilities())?;
+        // An index knows nothing of what a transaction has written and not committed.
+        if !self.is_in_transaction() {
+            plan.choose_index(&self.core().indexes, self.selected());
+        }
+        Ok(plan)
     }
 
     /// One page of a query over the selected database, from the beginning or from the cursor of the page
@@ -172,27 +177,40 @@ impl Session {
                 "the nearest are one page: there is no cursor, raise the limit instead",
             ));
         }
+        if let Some(page) = self.find_near(query, plan).await? {
+            return Ok(page);
+        }
         let mut neighbours = Neighbours::new(query)?;
         let mut position = Some(Position::Start);
         while let Some(from) = position.take() {
             let slice = self.slice(query, plan, from, SLICE_ENTRIES).await?;
             position = slice.next;
-            let mut looked_at = 0;
-            for candidate in slice.candidates {
-                looked_at += candidate.value_bytes().len();
-                if looked_at > SLICE_BYTES {
-                    looked_at = 0;
-                    self.breathe().await;
-                }
-                match query.verdict(candidate.value_bytes()) {
-                    Verdict::Differs => {}
-                    Verdict::Unreadable => neighbours.skip(),
-                    Verdict::Matches => neighbours.meet(candidate)?,
-                }
-            }
-            self.breathe().await;
+            self.meet_all(&mut neighbours, slice.candidates).await?;
         }
         Ok(neighbours.into_page())
+    }
+
+    /// Looks at entries that may be near, with turns for others.
+    pub(super) async fn meet_all(
+        &mut self,
+        neighbours: &mut Neighbours<'_>,
+        candidates: Vec<Found>,
+    ) -> Result<()> {
+        let mut looked_at = 0;
+        for candidate in candidates {
+            looked_at += candidate.value_bytes().len();
+            if looked_at > SLICE_BYTES {
+                looked_at = 0;
+                self.breathe().await;
+            }
+            match neighbours.query.verdict(candidate.value_bytes()) {
+                Verdict::Differs => {}
+                Verdict::Unreadable => neighbours.skip(),
+                Verdict::Matches => neighbours.meet(candidate)?,
+            }
+        }
+        self.breathe().await;
+        Ok(())
     }
 
     /// Reads what comes next of what may match by its key; values come where the plan wants them.
@@ -203,8 +221,8 @@ impl Session {
         from: Position,
         entries: usize,
     ) -> Result<Slice> {
-        if let Access::Keys(_) = plan.access {
-            return self.slice_of_keys(query, plan.order, &from, entries).await;
+        if let Some(named) = plan.named() {
+            return self.slice_of_keys((query, named), plan.order, &from, entries).await;
         }
         if query.range.is_empty() {
             return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
@@ -234,14 +252,11 @@ impl Session {
     /// The same of keys that are named one by one.
     async fn slice_of_keys(
         &mut self,
-        query: &Query,
+        (query, named): (&Query, &BTreeSet<Vec<u8>>),
         order: Order,
         from: &Position,
         entries: usize,
     ) -> Result<Slice> {
-        let Some(named) = &query.keys else {
-            return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
-        };
         let last = match from {
             Position::Behind { key, .. } => Bound::Excluded(key.as_slice()),
             _ => Bound::Unbounded,
@@ -267,7 +282,7 @@ impl Session {
     }
 
     /// The entries of keys, as far as they are there.
-    async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Found>> {
+    pub(super) async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Found>> {
         let database = self.selected();
         let keys: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::new(database, key)).collect();
         let mut candidates = Vec::with_capacity(keys.len());

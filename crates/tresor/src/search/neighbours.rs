@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Neighbours being gathered.
 pub(super) struct Neighbours<'a> {
-    query: &'a Query,
+    pub(super) query: &'a Query,
     nearest: &'a Nearest,
     best: BinaryHeap<Neighbour>,
     bytes: usize,
@@ -95,6 +95,14 @@ impl<'a> Neighbours<'a> {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(())
+    }
+
+    /// Whether nothing that is farther than this could change them any more.
+    pub(super) fn are_settled(&self, reach: Option<f64>) -> bool {
+        let is_full = self.best.len() == self.query.page_limit();
+        // Rounding must not decide: whoever told of the reach has added up in another order.
+        let is_inside = |worst: &Neighbour| reach.is_none_or(|reach| worst.distance < reach * (1.0 - 1e-9));
+        is_full && self.best.peek().is_some_and(is_inside)
     }
 
     fn distance(&self, value: &[u8]) -> Option<f64> {

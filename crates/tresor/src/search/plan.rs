@@ -1,13 +1,15 @@
 //! How a query is run: what is read, in which order, and whether values come with it.
 //!
-//! Decided once from the query and what the engine can do, so that `explain` tells exactly what is done.
+//! Decided once from the query, what the engine can do and which indexes there are, so that `explain` tells exactly
+//! what is done.
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
 use super::query::Query;
 use crate::{
     engine::{Capabilities, Content, Order},
     error::{Error, ErrorKind, Result},
+    index::Index,
 };
 
 /// What is read.
@@ -15,6 +17,10 @@ use crate::{
 pub enum Access {
     /// So many keys, one by one.
     Keys(usize),
+    /// So many keys that an index names, one by one.
+    Index(usize),
+    /// Keys that an index of vectors names, nearest first.
+    Near,
     /// The keys between two bounds.
     Range,
     /// Every key.
@@ -42,6 +48,8 @@ pub struct Plan<'q> {
     /// When values are read.
     pub values: Values,
     query: &'q Query,
+    /// Which index is used, and the keys that it names.
+    pub(super) index: Option<(Arc<Index>, BTreeSet<Vec<u8>>)>,
 }
 
 impl<'q> Plan<'q> {
@@ -69,13 +77,15 @@ impl<'q> Plan<'q> {
             (true, true) => Values::WithKeys,
             (true, false) => Values::OfMatches,
         };
-        Ok(Self { access, order, values, query })
+        Ok(Self { access, order, values, query, index: None })
     }
 
     /// The plan in words, by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let access = match self.access {
             Access::Keys(keys) => format!("named keys: {keys}"),
+            Access::Index(keys) => format!("keys that the index names: {keys}"),
+            Access::Near => "keys that the index names, nearest first".to_owned(),
             Access::Range => {
                 let (lower, upper) = self.query.range.bounds();
                 let bounds = [shown(lower, [">=", ">"]), shown(upper, ["<=", "<"])];
@@ -97,8 +107,12 @@ impl<'q> Plan<'q> {
             ("reads", access),
             ("order", order.to_owned()),
             ("values", values.to_owned()),
-            ("index", "none".to_owned()),
+            ("index", self.index.as_ref().map_or("none", |(index, _)| index.definition.name()).to_owned()),
         ]
+    }
+
+    pub(super) fn query(&self) -> &'q Query {
+        self.query
     }
 
     pub(super) fn content(&self) -> Content {

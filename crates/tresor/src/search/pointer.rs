@@ -58,6 +58,12 @@ impl Pointer {
     }
 }
 
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
 /// What a part says as text: a string's own text, anything else as it is written.
 pub(crate) fn text_of(part: &str) -> Cow<'_, [u8]> {
     if !part.starts_with('"') {

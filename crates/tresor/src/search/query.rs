@@ -243,7 +243,7 @@ impl Query {
             "value_after" => condition.range.lower = Bound::Excluded(value.to_vec()),
             "value_to" => condition.range.upper = Bound::Included(value.to_vec()),
             "value_before" => condition.range.upper = Bound::Excluded(value.to_vec()),
-            "value_as" => condition.reading = Some(parse_reading(value)?),
+            "value_as" => condition.reading = Some(Reading::parse(value)?),
             _ => return Err(unknown(name)),
         }
         let tests: usize = self.values.iter().map(|condition| 1 + condition.tests.len()).sum();
@@ -350,15 +350,6 @@ fn parse_order(name: &[u8]) -> Result<Order> {
         b"desc" => Ok(Order::Descending),
         b"any" => Ok(Order::Any),
         _ => Err(Error::invalid("order is one of asc, desc and any")),
-    }
-}
-
-fn parse_reading(name: &[u8]) -> Result<Reading> {
-    match name.to_ascii_lowercase().as_slice() {
-        b"text" => Ok(Reading::Text),
-        b"bytes" => Ok(Reading::Bytes),
-        b"number" => Ok(Reading::Number),
-        _ => Err(Error::invalid("value_as is one of text, bytes and number")),
     }
 }
 
