@@ -34,6 +34,8 @@ pub(crate) enum Chosen {
     List(client::list::Arguments),
     /// Find entries by patterns and ranges of keys and values, or the nearest to a vector
     Find(Box<client::find::Arguments>),
+    /// Define indexes of values and vectors, list them, drop one
+    Index(client::index::Arguments),
     /// Type commands of the line protocol at a prompt, or run a script of them
     Client(prompt::Arguments),
     /// Ask a server whether it is ready

@@ -63,6 +63,7 @@ fn run(chosen: Chosen) -> Outcome {
         Chosen::Delete(arguments) => client::delete::run(&arguments),
         Chosen::List(arguments) => client::list::run(&arguments),
         Chosen::Find(arguments) => client::find::run(&arguments),
+        Chosen::Index(arguments) => client::index::run(&arguments),
         Chosen::Client(arguments) => prompt::run(&arguments),
         Chosen::Health(arguments) => client::health::run(&arguments),
         Chosen::RotateKeys(arguments) => client::rotate_keys::run(&arguments),

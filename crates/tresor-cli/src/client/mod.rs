@@ -8,6 +8,7 @@ pub(crate) mod find;
 pub(crate) mod get;
 pub(crate) mod health;
 mod http;
+pub(crate) mod index;
 pub(crate) mod list;
 pub(crate) mod put;
 pub(crate) mod rotate_keys;

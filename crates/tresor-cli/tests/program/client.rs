@@ -108,6 +108,31 @@ fn entries_are_found() {
 }
 
 #[test]
+fn indexes_are_defined_listed_and_dropped() {
+    let server = Server::start(&[]);
+    for (key, value) in [("user:1", r#"{"age": 30}"#), ("user:2", r#"{"age": 9}"#)] {
+        assert_eq!(at(&server, &["put", key, value, "--json"], b"").code, Some(0));
+    }
+    let index = |arguments: &[&str]| at(&server, &[&["index"], arguments].concat(), b"");
+    let created = index(&["create", "ages", "--prefix", "user:", "--field", "/age"]);
+    assert_eq!(created.code, Some(0), "{created:?}");
+    assert!(created.stdout.contains("ready  2 entries"), "{created:?}");
+    let found = at(&server, &["find", "--prefix", "user:", "--field", "/age", "--value-from", "30"], b"");
+    assert_eq!(found.stdout, "user:1\n");
+    let again = index(&["create", "ages", "--prefix", "order:"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("there is an index named ages already"), "{again:?}");
+    let vectors = index(&["create", "v", "--dimensions", "3", "--metric", "cosine", "--db", "2"]);
+    assert!(vectors.stdout.contains("database 2, keys *, vectors of 3 dimensions, cosine"), "{vectors:?}");
+    assert_eq!(index(&["list"]).stdout.lines().count(), 2);
+    assert!(index(&["list", "--json"]).stdout.starts_with(r#"{"indexes":[{"#));
+    assert_eq!(index(&["drop", "ages"]).code, Some(0));
+    let gone = index(&["drop", "ages"]);
+    assert!(gone.code == Some(1) && gone.stderr.contains("no such index"), "{gone:?}");
+    refused(2, &["index", "create", "a", "--metric", "l2"]);
+}
+
+#[test]
 fn many_entries_are_found_page_by_page() {
     let server = Server::start(&[]);
     let mut client = server.resp();

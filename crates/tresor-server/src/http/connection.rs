@@ -19,7 +19,7 @@ use super::{
     counters::{Answered, method_index},
     encryption, entries_page, entry,
     exchange::{Answer, Exchange},
-    find, health, increment, keys, kv,
+    find, health, increment, indexes, keys, kv,
     linger::{self, Leftover},
     metrics_page, openapi,
     problem::Problem,
@@ -196,7 +196,7 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/command, /v1/batch, \
+        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/indexes, /v1/command, /v1/batch, \
                       /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
@@ -222,6 +222,7 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::Metrics => metrics_page::answer(exchange).await,
         Route::Entries => entries_page::answer(exchange).await,
         Route::Query => find::answer(exchange).await,
+        Route::Indexes | Route::Index => indexes::answer(exchange, key).await,
         Route::Encryption => encryption::show(&exchange),
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,

@@ -26,6 +26,7 @@ mod exchange;
 mod find;
 mod health;
 mod increment;
+mod indexes;
 mod keys;
 mod kv;
 mod linger;

@@ -194,6 +194,8 @@ pub(super) fn described(route: Route) -> &'static [Operation] {
         Route::Entry => ENTRY,
         Route::Entries => ENTRIES,
         Route::Query => QUERY,
+        Route::Indexes => INDEXES,
+        Route::Index => INDEX,
         Route::EntryIncrement => INCREMENT,
         Route::Command => COMMAND,
         Route::CommandPipeline => PIPELINE,
@@ -394,6 +396,25 @@ const ABORT: &[Operation] = &[operation("POST", "Discards a transaction.").answe
     "Nothing of it is left.",
     Content::Empty,
 )])];
+
+const INDEXES: &[Operation] = &[operation("GET", "Lists the indexes and how they are doing.")
+    .answers(&[answer(200, "The indexes.", Content::Json("Indexes"))])];
+
+const INDEX: &[Operation] = &[
+    operation("GET", "Tells how an index is doing.")
+        .answers(&[answer(200, "The index.", Content::Json("Index"))])
+        .problems(&[404]),
+    operation("PUT", "Defines an index, which is then built.")
+        .parameters(&[Parameter::Database])
+        .body(Content::Json("PutIndex"))
+        .answers(&[
+            answer(200, "It is there already, defined the same.", Content::Json("Index")),
+            answer(201, "It is new.", Content::Json("Index")),
+        ]),
+    operation("DELETE", "Drops an index.")
+        .answers(&[answer(200, "It is gone.", Content::Empty)])
+        .problems(&[404]),
+];
 
 const SHARDS: &[Operation] = &[
     operation("GET", "Lists the shards and tells of the move.").answers(&[answer(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn schemas() -> Value {
-    let all = [entries(), queries(), requests(), commands(), transactions(), shards(), others()];
+    let all = [entries(), queries(), requests(), commands(), transactions(), indexes(), shards(), others()];
     let mut schemas = Map::new();
     for family in all {
         if let Value::Object(family) = family {
@@ -162,6 +162,29 @@ fn transactions() -> Value {
         ),
         "OpenTransaction": open,
         "OpenTransactions": exactly(&json!({ "transactions": list_of("OpenTransaction") }), &json!({})),
+    })
+}
+
+fn indexes() -> Value {
+    let (text, count) = (json!({ "type": "string" }), json!({ "type": "integer", "minimum": 0 }));
+    let value_as = json!({ "enum": ["text", "bytes", "number"] });
+    let (metric, dimensions) =
+        (json!({ "enum": ["l2", "cosine", "ip"] }), json!({ "type": "integer", "minimum": 1 }));
+    let of = json!({ "field": text, "value_as": value_as, "dimensions": dimensions, "metric": metric, "failure": text });
+    let index = exactly(
+        &json!({
+            "name": text, "db": count, "prefix": text, "state": { "enum": ["building", "ready", "failed"] },
+            "read": count, "entries": count, "unreadable": count, "waiting": count, "bytes": count,
+        }),
+        &of,
+    );
+    json!({
+        "Index": index,
+        "Indexes": exactly(&json!({ "indexes": list_of("Index") }), &json!({})),
+        "PutIndex": exactly(
+            &json!({}),
+            &json!({ "prefix": text, "field": text, "value_as": value_as, "dimensions": dimensions, "metric": metric }),
+        ),
     })
 }
 

@@ -14,6 +14,8 @@ pub(super) enum Route {
     Metrics,
     Entries,
     Query,
+    Indexes,
+    Index,
     Encryption,
     EncryptionRotate,
     Shards,
@@ -40,7 +42,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -49,6 +51,8 @@ impl Route {
         Self::Metrics,
         Self::Entries,
         Self::Query,
+        Self::Indexes,
+        Self::Index,
         Self::Encryption,
         Self::EncryptionRotate,
         Self::Shards,
@@ -88,6 +92,9 @@ impl Route {
                 _ => (Self::Unknown, ""),
             };
         }
+        if let Some(name) = path.strip_prefix("/v1/indexes/") {
+            return if is_segment(name) { (Self::Index, name) } else { (Self::Unknown, "") };
+        }
         if let Some(rest) = path.strip_prefix("/v1/transactions/") {
             return (Self::in_transaction(rest), rest);
         }
@@ -99,6 +106,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/v1/entries" => Self::Entries,
             "/v1/query" => Self::Query,
+            "/v1/indexes" => Self::Indexes,
             "/v1/encryption" => Self::Encryption,
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
@@ -175,6 +183,8 @@ impl Route {
             Self::Metrics => "/metrics",
             Self::Entries => "/v1/entries",
             Self::Query => "/v1/query",
+            Self::Indexes => "/v1/indexes",
+            Self::Index => "/v1/indexes/{name}",
             Self::Encryption => "/v1/encryption",
             Self::EncryptionRotate => "/v1/encryption/rotate",
             Self::Shards => "/v1/shards",
@@ -205,6 +215,8 @@ impl Route {
             Self::Kv | Self::Key | Self::Entry | Self::TransactionKv | Self::TransactionKey => {
                 "GET, HEAD, PUT, DELETE"
             }
+            Self::Index => "GET, HEAD, PUT, DELETE",
+            Self::Indexes => "GET, HEAD",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
             Self::TransactionKeys | Self::OpenApi => "GET, HEAD",
             Self::Entries => "GET, HEAD, DELETE",

@@ -14,6 +14,7 @@ mod described;
 mod entries;
 mod entries_page;
 mod golden;
+mod indexes;
 mod keys;
 mod kv;
 mod kv_requests;

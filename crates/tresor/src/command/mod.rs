@@ -20,6 +20,7 @@ mod debug;
 mod dump;
 mod dump_payload;
 mod expiry;
+mod index;
 mod info;
 mod introspection;
 mod key;

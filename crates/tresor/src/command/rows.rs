@@ -7,9 +7,9 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, info, introspection,
-    key, keyspace, latency, lcs, memory, object, publish, range, search, server, slow_log, string,
-    transaction, transfer,
+    client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, index, info,
+    introspection, key, keyspace, latency, lcs, memory, object, publish, range, search, server, slow_log,
+    string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -419,6 +419,17 @@ catalog! {
     TresorFind "tresor.find" -1 [Readonly] (0 0 0) "tresor" "0.1.0"
         "[KEY key [KEY key ...]] [PREFIX prefix] [GLOB glob] [REGEX regex] [FROM from] [AFTER after] [TO to] [BEFORE before] [FIELD pointer] [VALUE_PREFIX value-prefix] [VALUE_GLOB value-glob] [VALUE_REGEX value-regex] [VALUE_FROM value-from] [VALUE_AFTER value-after] [VALUE_TO value-to] [VALUE_BEFORE value-before] [VALUE_AS <TEXT | BYTES | NUMBER>] [NEAREST vector [METRIC <L2 | COSINE | IP>]] [ORDER <ASC | DESC | ANY>] [LIMIT limit] [CURSOR cursor] [WITHVALUES] [EXPLAIN]"
         "Finds entries by patterns and ranges of keys and values, or those nearest to a vector, a page at a time." "map: cursor (null at the end), skipped (how many could not be read as a condition wants it), plan if asked for, entries (keys, or arrays of key, distance and value)" => search::find;
+    TresorIndex "tresor.index" -2 [Container] (0 0 0) "tresor" "0.1.0" ""
+        "Holds the commands about indexes." "depends on the subcommand" => connection::container;
+    TresorIndexCreate "tresor.index|create" -3 [Write NoMulti Admin] (0 0 0) "tresor" "0.1.0"
+        "name [PREFIX prefix] [FIELD pointer] [VALUE_AS <TEXT | BYTES | NUMBER>] [DIMENSIONS dimensions [METRIC <L2 | COSINE | IP>]]"
+        "Defines an index of the selected database: of values in order, or of vectors by nearness." "OK: it is built from now on" => index::create;
+    TresorIndexDrop "tresor.index|drop" 3 [Write NoMulti Admin] (0 0 0) "tresor" "0.1.0" "name"
+        "Drops an index." "OK" => index::drop_index;
+    TresorIndexHelp "tresor.index|help" 2 [] (0 0 0) "tresor" "0.1.0" ""
+        "Lists the subcommands." "array of lines" => introspection::help;
+    TresorIndexList "tresor.index|list" 2 [Readonly] (0 0 0) "tresor" "0.1.0" ""
+        "Lists the indexes of all databases and how they are doing." "array, an element an index: map of what it is of, state (building, ready or failed) and figures" => index::list;
     TresorPut "tresor.put" -4 [Write Denyoom] (1 1 1) "tresor" "0.1.0" "key value <RAW | JSON> [PXAT unix-time-milliseconds]"
         "Sets value, kind and expiry of a key as one; `tresor load` uses it." "OK" => transfer::put;
     TresorRollback "tresor.rollback" 1 [NoMulti Connection] (0 0 0) "tresor" "0.1.0" ""

@@ -64,6 +64,46 @@ pub struct IndexStatus {
     pub bytes: u64,
 }
 
+/// One thing to say of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Bytes, mostly text.
+    Text(Vec<u8>),
+    /// A number.
+    Number(u64),
+}
+
+impl IndexStatus {
+    /// Everything to be said of it, by name.
+    pub fn facts(&self) -> Vec<(&'static str, Fact)> {
+        let definition = &self.definition;
+        let mut facts = vec![
+            ("name", Fact::Text(definition.name().into())),
+            ("db", Fact::Number(definition.database().into())),
+        ];
+        facts.extend(definition.options().into_iter().map(|(name, value)| match name {
+            "dimensions" => (name, Fact::Number(String::from_utf8_lossy(&value).parse().unwrap_or(0))),
+            _ => (name, Fact::Text(value)),
+        }));
+        let (state, failure) = match &self.state {
+            IndexState::Building => ("building", None),
+            IndexState::Ready => ("ready", None),
+            IndexState::Failed(failure) => ("failed", Some(failure)),
+        };
+        facts.push(("state", Fact::Text(state.into())));
+        facts.extend(failure.map(|failure| ("failure", Fact::Text(failure.clone().into_bytes()))));
+        let figures = [
+            ("read", self.read),
+            ("entries", self.entries),
+            ("unreadable", self.unreadable),
+            ("waiting", self.waiting),
+            ("bytes", self.bytes),
+        ];
+        facts.extend(figures.map(|(name, number)| (name, Fact::Number(number))));
+        facts
+    }
+}
+
 /// The indexes of a store.
 pub(crate) struct Indexes {
     any: AtomicBool,

@@ -16,7 +16,7 @@ mod terms;
 
 pub use definition::{IndexDefinition, IndexOf};
 pub(crate) use indexes::{Begun, Indexes};
-pub use indexes::{IndexState, IndexStatus};
+pub use indexes::{Fact, IndexState, IndexStatus};
 pub(crate) use noted::Index;
 pub(crate) use part::Part;
 pub(crate) use structure::Near;
