@@ -133,8 +133,9 @@ impl Session {
         let is_full = |page: &FoundPage, bytes: usize| page.entries.len() >= limit || bytes >= PAGE_BYTES;
         while let Some(from) = position.take() {
             let wanted = SLICE_ENTRIES.min(limit - page.entries.len());
-            // In any order a page can only end where a slice does.
-            let entries = if plan.order == Order::Any { wanted } else { SLICE_ENTRIES };
+            // In any order a page can only end where a slice does; and what is not judged any more all matches.
+            let is_exact = plan.order == Order::Any || (!query.judges_values() && query.key_tests.is_empty());
+            let entries = if is_exact { wanted } else { SLICE_ENTRIES };
             let slice = self.slice(query, &plan, from, entries).await?;
             position = slice.next;
             looked_at += slice.looked_at;

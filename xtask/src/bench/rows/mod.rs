@@ -14,6 +14,7 @@ mod expiry_lag;
 mod gate;
 mod http;
 mod index;
+mod indexes;
 mod json_file;
 mod keys;
 mod layers;
@@ -41,7 +42,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 28] = [
+pub(super) const ROWS: [Row; 29] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("commands", "processor time of INCR, MGET, SETRANGE and BITCOUNT", commands::measure),
@@ -54,6 +55,7 @@ pub(super) const ROWS: [Row; 28] = [
     row("library", "get in the same process", library::measure),
     row("keys", "what KEYS * does to everyone else", keys::measure),
     row("queries", "patterns and ranges over a million keys", queries::measure),
+    row("indexes", "ranges of values and nearest vectors with an index", indexes::measure),
     row("gate", "the gate that a batch of commands passes", gate::measure),
     row("engine-interface", "a get through the engine interface", engine_interface::measure),
     row("expiry", "until the memory of expired keys is back", expiry::measure),

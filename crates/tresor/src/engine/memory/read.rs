@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    ahead::{AHEAD, Ahead, lock_ahead},
+    ahead::{self, AHEAD, Ahead, lock_ahead},
     cursor::Cursor,
     keyspace::{Keyspace, SHARDS},
     shard::Shard,
@@ -221,23 +221,21 @@ fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64
         let (names, more) = keyspace.index.names(&from, limit)?;
         let mut page = Page::new(scan.database);
         page.sequence = store.latest();
-        let mut cut = false;
-        for (key, member) in &names {
-            let key = KeyRef { database: scan.database, key, member };
-            let address = store.address(key);
-            let shard = keyspace.lock(address.shard);
-            if let Some(entry) = shard.find(&address.name).and_then(|place| shard.entry(place))
-                && !entry.is_expired(now_ms)
-            {
-                page.push(key.key, key.member, &entry.read(), scan.content);
+        let mut seen = 0;
+        let is_full = |page: &Page| scan.content == Content::Entries && page.bytes() >= PAGE_BYTES;
+        while seen < names.len() && !is_full(&page) {
+            if seen % AHEAD == 0 {
+                let next = names[seen..].iter().take(AHEAD);
+                let keys: SmallVec<[KeyRef<'_>; AHEAD]> = next.map(|name| key_of(scan, name)).collect();
+                ahead::expect(store, &keys);
             }
-            position = Position::Behind { key: key.key.to_vec(), member: key.member.to_vec() };
-            if scan.content == Content::Entries && page.bytes() >= PAGE_BYTES {
-                cut = true;
-                break;
-            }
+            push_if_there(store, keyspace, key_of(scan, &names[seen]), (scan, now_ms), &mut page);
+            seen += 1;
         }
-        let goes_on = more || (cut && names.last().is_some_and(|last| !is_at(&position, last)));
+        let goes_on = more || seen < names.len();
+        if let Some((key, member)) = names.get(seen.wrapping_sub(1)) {
+            position = Position::Behind { key: key.clone(), member: member.clone() };
+        }
         if !page.is_empty() || !goes_on {
             page.next = goes_on.then_some(position);
             return Some(page);
@@ -246,6 +244,23 @@ fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64
     }
 }
 
-fn is_at(position: &Position, (key, member): &(Vec<u8>, Vec<u8>)) -> bool {
-    matches!(position, Position::Behind { key: at, member: at_member } if at == key && at_member == member)
+fn key_of<'n>(scan: &Scan<'_>, (key, member): &'n (Vec<u8>, Vec<u8>)) -> KeyRef<'n> {
+    KeyRef { database: scan.database, key, member }
+}
+
+/// Adds an entry to a page, unless it has gone or expired.
+fn push_if_there(
+    store: &Store,
+    keyspace: &Keyspace,
+    key: KeyRef<'_>,
+    (scan, now_ms): (&Scan<'_>, u64),
+    page: &mut Page,
+) {
+    let address = store.address(key);
+    let shard = keyspace.lock(address.shard);
+    if let Some(entry) = shard.find(&address.name).and_then(|place| shard.entry(place))
+        && !entry.is_expired(now_ms)
+    {
+        page.push(key.key, key.member, &entry.read(), scan.content);
+    }
 }
