@@ -3,11 +3,12 @@
 //! Engines: [`conformance`] is what every one must pass, [`ModelEngine`] what they are compared with,
 //! [`LaterEngine`] makes any of them answer later, [`HeldEngine`] when the test says so. Time is a [`ManualClock`], randomness comes from a
 //! printed seed ([`random`]). Processes: [`Server`] and [`RedisServer`], spoken to by a [`RespClient`], or by
-//! [`client_libraries`] of others.
+//! [`client_libraries`] of others; pages in [`Chromium`].
 //! What clients saw of single keys is judged by [`linearizability`], of transactions by [`isolation`]; what an engine costs beside the store
 //! beneath it is measured by [`own_cost`].
 
 pub mod cassandra;
+mod chromium;
 pub mod client_libraries;
 pub mod conformance;
 pub mod deadline;
@@ -37,6 +38,7 @@ mod small_disk;
 mod temporary_directory;
 pub mod tresor_program;
 
+pub use chromium::{Chromium, Page};
 pub use failing_engine::{FailingEngine, Fails};
 pub use held_engine::{HeldCall, HeldEngine, Moment};
 pub use later_engine::LaterEngine;

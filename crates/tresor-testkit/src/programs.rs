@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The programs that tests may ask for, and how each is had on Debian.
-const INSTALL: [(&str, &str); 9] = [
+const INSTALL: [(&str, &str); 10] = [
     ("redis-server", "apt-get install redis-server"),
     ("redis-cli", "apt-get install redis-tools"),
     ("redis-benchmark", "apt-get install redis-tools"),
@@ -20,6 +20,7 @@ const INSTALL: [(&str, &str); 9] = [
     ("go", "apt-get install golang-go"),
     ("node", "apt-get install nodejs npm"),
     ("prometheus-redis-exporter", "apt-get install prometheus-redis-exporter"),
+    ("chromium", "apt-get install chromium"),
     ("promtool", "apt-get install prometheus"),
 ];
 

@@ -15,7 +15,7 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
-    command, cors,
+    command, console, cors,
     counters::{Answered, method_index},
     encryption, entries_page, entry,
     exchange::{Answer, Exchange},
@@ -196,8 +196,9 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see /kv, /keys, /v1/entries, /v1/query, /v1/indexes, /v1/command, /v1/batch, \
-                      /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, /readyz and /metrics";
+        let detail = "there is nothing here: see / (the console), /kv, /keys, /v1/entries, /v1/query, /v1/indexes, \
+                      /v1/command, /v1/batch, /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, \
+                      /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -210,6 +211,7 @@ fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
 
 async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
     match route {
+        Route::Console | Route::ConsoleFile => console::answer(&exchange, key),
         Route::Key => keys::answer(exchange, key).await,
         Route::Kv => kv::answer(exchange).await,
         Route::Keys => {

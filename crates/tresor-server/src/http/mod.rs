@@ -1,8 +1,8 @@
-//! The HTTP front door: `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
+//! The HTTP front door: `/` (the console), `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
 //! `keys.rs`, `entry.rs`, `increment.rs`, `command.rs`, `batch.rs`, `transactions.rs`, `shards.rs`,
-//! `encryption.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
+//! `encryption.rs`, `console.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
 //! Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
@@ -15,6 +15,7 @@ mod command;
 mod command_words;
 mod conditions;
 mod connection;
+mod console;
 mod cors;
 mod counters;
 mod document;

@@ -80,6 +80,7 @@ fn placeholders(route: Route) -> impl Iterator<Item = &'static str> {
 fn in_path(name: &str) -> Value {
     let description = match name {
         "key" => "The key, its bytes percent-encoded; a slash in it as %2F.",
+        "file" => "The file, by the name that the page calls it by.",
         "id" => "The transaction, as its beginning has told it.",
         _ => "The shard, its name percent-encoded.",
     };
@@ -178,7 +179,7 @@ fn problem(status: u16) -> Value {
 fn problems(route: Route, operation: &Operation, method: &str) -> Vec<u16> {
     let mut problems = vec![400, 403, 421, 500];
     problems.extend_from_slice(operation.problems);
-    if route != Route::Livez {
+    if !matches!(route, Route::Livez | Route::Console | Route::ConsoleFile) {
         problems.extend([401, 429]);
     }
     if method == "POST" || operation.body.is_some() {
@@ -197,7 +198,7 @@ fn problems(route: Route, operation: &Operation, method: &str) -> Vec<u16> {
 
 fn header(header: &Header) -> (String, Value) {
     let description = match header.name {
-        "ETag" => "The entry's version.",
+        "ETag" => "The version of what is answered.",
         "Expires" => "When the entry goes, where it has an expiry.",
         "Link" => "Where the next page is, if there is one.",
         "Location" => "Where the transaction is.",
@@ -221,6 +222,11 @@ fn content(content: Content) -> Value {
         }),
         Content::Anything => json!({ "application/json": any, "*/*": any }),
         Content::Text => json!({ "text/plain; charset=utf-8": { "schema": { "type": "string" } } }),
+        Content::Page => json!({ "text/html; charset=utf-8": { "schema": { "type": "string" } } }),
+        Content::PageFile => json!({
+            "text/css; charset=utf-8": { "schema": { "type": "string" } },
+            "text/javascript; charset=utf-8": { "schema": { "type": "string" } },
+        }),
         Content::Metrics => {
             json!({ "text/plain; version=0.0.4; charset=utf-8": { "schema": { "type": "string" } } })
         }

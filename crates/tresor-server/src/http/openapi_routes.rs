@@ -55,6 +55,10 @@ pub(super) enum Content {
     Anything,
     Text,
     Metrics,
+    /// The console's page.
+    Page,
+    /// A file of it.
+    PageFile,
 }
 
 /// A parameter of a query, or a header.
@@ -188,6 +192,8 @@ const LOCATION: Header = Header { name: "Location", is_certain: true };
 /// The operations of a route.
 pub(super) fn described(route: Route) -> &'static [Operation] {
     match route {
+        Route::Console => CONSOLE,
+        Route::ConsoleFile => CONSOLE_FILE,
         Route::Kv | Route::TransactionKv => KV,
         Route::Keys | Route::TransactionKeys => KEYS,
         Route::Key | Route::TransactionKey => KEY,
@@ -218,6 +224,23 @@ pub(super) fn described(route: Route) -> &'static [Operation] {
         Route::Unknown => &[],
     }
 }
+
+const CONSOLE: &[Operation] = &[operation("GET", "Shows the console, a page for browsers.")
+    .apart()
+    .parameters(&[Parameter::IfNoneMatch])
+    .answers(&[
+        answer(200, "The page.", Content::Page).headers(&[ETAG]),
+        answer(304, "The page is the one of If-None-Match.", Content::Empty).headers(&[ETAG]),
+    ])];
+
+const CONSOLE_FILE: &[Operation] = &[operation("GET", "Reads a style sheet or a module of the console.")
+    .apart()
+    .parameters(&[Parameter::IfNoneMatch])
+    .answers(&[
+        answer(200, "The file.", Content::PageFile).headers(&[ETAG]),
+        answer(304, "The file is the one of If-None-Match.", Content::Empty).headers(&[ETAG]),
+    ])
+    .problems(&[404])];
 
 const KV: &[Operation] = &[
     operation("GET", "Reads an entry, or all of them in key order.")

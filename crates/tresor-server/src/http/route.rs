@@ -6,6 +6,8 @@
 /// A path, or a family of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
+    Console,
+    ConsoleFile,
     Kv,
     Keys,
     Key,
@@ -42,7 +44,9 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 33] = [
+        Self::Console,
+        Self::ConsoleFile,
         Self::Kv,
         Self::Keys,
         Self::Key,
@@ -95,10 +99,14 @@ impl Route {
         if let Some(name) = path.strip_prefix("/v1/indexes/") {
             return if is_segment(name) { (Self::Index, name) } else { (Self::Unknown, "") };
         }
+        if let Some(name) = path.strip_prefix("/console/") {
+            return if is_segment(name) { (Self::ConsoleFile, name) } else { (Self::Unknown, "") };
+        }
         if let Some(rest) = path.strip_prefix("/v1/transactions/") {
             return (Self::in_transaction(rest), rest);
         }
         let route = match path {
+            "/" => Self::Console,
             "/kv" => Self::Kv,
             "/keys" => Self::Keys,
             "/livez" => Self::Livez,
@@ -175,6 +183,8 @@ impl Route {
     /// How metrics call it.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Console => "/",
+            Self::ConsoleFile => "/console/{file}",
             Self::Kv => "/kv",
             Self::Keys => "/keys",
             Self::Key => "/keys/{key}",
@@ -218,7 +228,7 @@ impl Route {
             Self::Index => "GET, HEAD, PUT, DELETE",
             Self::Indexes => "GET, HEAD",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
-            Self::TransactionKeys | Self::OpenApi => "GET, HEAD",
+            Self::TransactionKeys | Self::OpenApi | Self::Console | Self::ConsoleFile => "GET, HEAD",
             Self::Entries => "GET, HEAD, DELETE",
             Self::EncryptionRotate | Self::Batch | Self::Query | Self::EntryIncrement => "POST",
             Self::Command | Self::CommandPipeline | Self::CommandMultiExec => "POST",
@@ -234,7 +244,8 @@ impl Route {
     /// Whether it answers without the password.
     pub(super) fn is_open(self, query: Option<&str>) -> bool {
         match self {
-            Self::Livez => true,
+            // The page holds no data; what it then asks for needs the password.
+            Self::Livez | Self::Console | Self::ConsoleFile => true,
             Self::Readyz => query.is_none(),
             _ => false,
         }

@@ -70,7 +70,7 @@ fn other_protocols_are_turned_away() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-        b"GET / HTTP/1.1\nHost: localhost\n\n\0\0\0\0",
+        b"GET /nothing HTTP/1.1\nHost: localhost\n\n\0\0\0\0",
         b"GET  /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\0\0\0\0\0\0\0\0\r\n\r\n",
         b"GET /livez\r\n\r\n",

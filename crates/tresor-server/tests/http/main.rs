@@ -8,6 +8,7 @@ mod batch;
 mod batch_guards;
 mod client;
 mod commands;
+mod console;
 mod cors;
 mod curl;
 mod described;

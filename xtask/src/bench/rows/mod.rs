@@ -7,6 +7,7 @@ mod always;
 mod always_p99;
 mod cassandra;
 mod commands;
+mod console;
 mod cpu;
 mod engine_interface;
 mod expiry;
@@ -42,7 +43,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 29] = [
+pub(super) const ROWS: [Row; 30] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("commands", "processor time of INCR, MGET, SETRANGE and BITCOUNT", commands::measure),
@@ -75,6 +76,7 @@ pub(super) const ROWS: [Row; 29] = [
         transactions::measure,
     ),
     row("publish", "PUBLISH to a hundred subscribers", publish::measure),
+    row("console", "the console's first view of a million keys", console::measure),
     row("compression", "a GET of a compressed value", layers::compression),
 ];
 
