@@ -31,6 +31,9 @@ pub(super) const PLACE_BYTES: usize = 3000;
 /// The number of a place in the graph.
 pub(super) type Place = usize;
 
+/// A vector as the graph takes it.
+pub(super) type Vector = Arc<[f32]>;
+
 pub(super) type Net = Hnsw<'static, f32, Dissimilarity>;
 
 /// Vectors with the keys of their entries.
@@ -38,7 +41,7 @@ pub(super) struct Graph {
     net: Arc<Net>,
     keys: HashMap<Place, Arc<[u8]>>,
     /// Those that are not in the net yet.
-    waiting: BTreeMap<Place, Arc<[f32]>>,
+    waiting: BTreeMap<Place, Vector>,
     next: Place,
     dead: usize,
 }
@@ -77,7 +80,7 @@ fn sum(one: &[f32], other: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 /// A vector as the graph takes it; `None` where its numbers are too large for its arithmetic.
-pub(super) fn fitted(vector: &[f64], metric: Metric) -> Option<Arc<[f32]>> {
+pub(super) fn fitted(vector: &[f64], metric: Metric) -> Option<Vector> {
     let length = vector.iter().map(|number| number * number).sum::<f64>().sqrt();
     let scale = if metric == Metric::Cosine { 1.0 / length } else { 1.0 };
     // Twice the square of it has to be a finite number.
@@ -96,7 +99,7 @@ impl Graph {
         }
     }
 
-    pub(super) fn insert(&mut self, vector: Arc<[f32]>, key: Arc<[u8]>) -> Place {
+    pub(super) fn insert(&mut self, vector: Vector, key: Arc<[u8]>) -> Place {
         let place = self.next;
         self.next += 1;
         self.keys.insert(place, key);
@@ -122,7 +125,7 @@ impl Graph {
     }
 
     /// Some that wait, to be put into the net while nobody has a lock.
-    pub(super) fn next_to_insert(&self, most: usize) -> (Arc<Net>, Vec<(Place, Arc<[f32]>)>) {
+    pub(super) fn next_to_insert(&self, most: usize) -> (Arc<Net>, Vec<(Place, Vector)>) {
         let waiting = self.waiting.iter().take(most).map(|(place, vector)| (*place, vector.clone()));
         (self.net.clone(), waiting.collect())
     }

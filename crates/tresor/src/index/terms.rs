@@ -2,18 +2,21 @@
 
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
+/// Shared with what is noted of the key.
+type Bytes = Arc<[u8]>;
+
 /// Terms with the keys of their entries.
 #[derive(Default)]
 pub(super) struct Terms {
-    ordered: BTreeSet<(Arc<[u8]>, Arc<[u8]>)>,
+    ordered: BTreeSet<(Bytes, Bytes)>,
 }
 
 impl Terms {
-    pub(super) fn insert(&mut self, term: Arc<[u8]>, key: Arc<[u8]>) {
+    pub(super) fn insert(&mut self, term: Bytes, key: Bytes) {
         self.ordered.insert((term, key));
     }
 
-    pub(super) fn remove(&mut self, term: &Arc<[u8]>, key: &Arc<[u8]>) {
+    pub(super) fn remove(&mut self, term: &Bytes, key: &Bytes) {
         self.ordered.remove(&(term.clone(), key.clone()));
     }
 
@@ -23,7 +26,7 @@ impl Terms {
         (lower, upper): (Option<&[u8]>, Option<&[u8]>),
     ) -> impl Iterator<Item = &[u8]> {
         let lower = lower.map_or(Bound::Unbounded, |term| {
-            let first: Arc<[u8]> = Arc::default();
+            let first: Bytes = Arc::default();
             Bound::Included((Arc::from(term), first))
         });
         let is_inside = move |term: &[u8]| upper.is_none_or(|upper| term <= upper);

@@ -23,12 +23,12 @@ pub(crate) struct Indexed {
 }
 
 /// What an edit came to, as far as indexes are concerned.
-enum Came {
-    ToNothing,
-    ToGone,
-    ToValue(Vec<Option<Part>>),
-    /// To what only the engine knows.
-    ToPatched,
+enum Became {
+    Unchanged,
+    Gone,
+    Value(Vec<Option<Part>>),
+    /// What only the engine knows.
+    Patched,
 }
 
 impl Indexed {
@@ -90,22 +90,22 @@ impl Indexed {
         now_ms: u64,
         edit: &mut Edit<'_>,
     ) -> Result<Outcome> {
-        let mut came = Came::ToNothing;
+        let mut became = Became::Unchanged;
         let mut noting = |entry: Option<EntryRef<'_>>| {
             let edited = edit(entry)?;
-            came = match &edited {
-                Edited::Keep | Edited::Expire(_) => Came::ToNothing,
-                Edited::Delete => Came::ToGone,
-                Edited::Put { value, .. } => Came::ToValue(begun.parts(key, value)),
-                Edited::Patch { .. } => Came::ToPatched,
+            became = match &edited {
+                Edited::Keep | Edited::Expire(_) => Became::Unchanged,
+                Edited::Delete => Became::Gone,
+                Edited::Put { value, .. } => Became::Value(begun.parts(key, value)),
+                Edited::Patch { .. } => Became::Patched,
             };
             Ok(edited)
         };
         let outcome = self.inner.update(key, now_ms, &mut noting).await?;
-        match (came, outcome.effect()) {
-            (Came::ToGone, Some(effect)) => begun.note(key, effect.version, Vec::new()),
-            (Came::ToValue(parts), Some(effect)) => begun.note(key, effect.version, parts),
-            (Came::ToPatched, Some(_)) => self.note_as_it_is(&begun, key, now_ms).await?,
+        match (became, outcome.effect()) {
+            (Became::Gone, Some(effect)) => begun.note(key, effect.version, Vec::new()),
+            (Became::Value(parts), Some(effect)) => begun.note(key, effect.version, parts),
+            (Became::Patched, Some(_)) => self.note_as_it_is(&begun, key, now_ms).await?,
             _ => {}
         }
         self.indexes.finish(begun);

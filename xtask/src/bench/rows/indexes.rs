@@ -121,7 +121,8 @@ fn nearest(setup: &Setup) -> Outcome<Vec<Figure>> {
     for _ in 0..setup.options.rounds() {
         let (near, took) = ask_all(&mut client, &wanted)?;
         let both = exact.iter().zip(&near);
-        let hits: usize = both.map(|(exact, near)| exact.iter().filter(|key| near.contains(key)).count()).sum();
+        let hits: usize =
+            both.map(|(exact, near)| exact.iter().filter(|key| near.contains(key)).count()).sum();
         recalls.push(hits as f64 / exact.iter().map(Vec::len).sum::<usize>() as f64);
         took_us.push(took);
     }
