@@ -239,7 +239,7 @@ mod tests {
     use super::{IndexDefinition, IndexOf};
     use crate::search::Metric;
 
-    fn words<'a>(text: &'a str) -> Vec<&'a [u8]> {
+    fn words(text: &str) -> Vec<&[u8]> {
         text.split_whitespace().map(str::as_bytes).collect()
     }
 
