@@ -16,7 +16,10 @@ use crate::search::Metric;
 /// Neighbours of a place in each layer.
 const NEIGHBOURS: usize = 16;
 
-/// How many places are looked at to find the neighbours of a new one.
+/// How many places are looked at to find the neighbours of a new one: twice as many take twice as long to build.
+const LOOKED_AT_TO_BUILD: usize = 48;
+
+/// How many are looked at, at least, to find the nearest.
 const LOOKED_AT: usize = 96;
 
 /// Layers, of which each has a sixteenth of the places of the one beneath.
@@ -91,7 +94,7 @@ pub(super) fn fitted(vector: &[f64], metric: Metric) -> Option<Vector> {
 impl Graph {
     pub(super) fn new(metric: Metric) -> Self {
         Self {
-            net: Arc::new(Hnsw::new(NEIGHBOURS, DEAD, LAYERS, LOOKED_AT, Dissimilarity(metric))),
+            net: Arc::new(Hnsw::new(NEIGHBOURS, DEAD, LAYERS, LOOKED_AT_TO_BUILD, Dissimilarity(metric))),
             keys: HashMap::new(),
             waiting: BTreeMap::new(),
             next: 0,
