@@ -203,7 +203,7 @@ impl<C: Codec> Engine for Coded<C> {
         if !wanted.values {
             return self.inner.changes(cursor, wanted);
         }
-        begin(async move {
+        start(async move {
             let page = self.inner.changes(cursor, wanted).await?;
             pages::changes(&self.codec, page, cursor, wanted.database)
         })

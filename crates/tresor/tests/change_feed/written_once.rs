@@ -7,7 +7,10 @@ use std::{
 };
 
 use tresor::{ChangeKind, Database, FeedPosition, engine::Sequence};
-use tresor_testkit::random::{Random, mix, seed};
+use tresor_testkit::{
+    faulty_files::Survives,
+    random::{Random, mix, seed},
+};
 
 use crate::stores::{ALL, Kept, Place, after, plain, plain_all, read_all, reader};
 
@@ -169,5 +172,58 @@ fn a_batch_is_told_in_parts_where_a_page_or_a_reader_ends_inside_it() {
             let (rest, _) = read_all(&mut reader(&store, told[at].sequence));
             assert_eq!(plain_all(&rest), plain_all(&told[at + 1..]), "{kept:?}, behind {at}");
         }
+    }
+}
+
+#[test]
+fn a_power_cut_takes_back_nothing_that_was_told_or_acknowledged() {
+    let random = Random::new(seed("power cuts"));
+    for round in 0..12_u64 {
+        let mut random = Random::new(mix(random.clone().number() ^ round));
+        let mut place = Place::new(Kept::InLog);
+        let store = place.open();
+        let done = AtomicBool::new(false);
+        let (told, acknowledged, files) = thread::scope(|scope| {
+            let mut writers_random = random.clone();
+            let (store, done) = (&store, &done);
+            let writer = scope.spawn(move || {
+                let mut written = Written::new();
+                while !done.load(Ordering::Acquire) {
+                    written.extend(write_some(store, 0, &mut writers_random, 1));
+                    if writers_random.one_in(40) {
+                        store.save().unwrap();
+                    }
+                }
+                written
+            });
+            let (mut feed, mut told) = (reader(store, 0), Written::new());
+            let enough = 5 + random.index(80);
+            while told.len() < enough {
+                told.extend(feed.next_page(Duration::from_secs(5)).unwrap().changes.iter().map(plain));
+            }
+            // The power goes while the writer writes on.
+            let files = place.files.reboot(Survives::Synced);
+            done.store(true, Ordering::Release);
+            (told, writer.join().unwrap(), files)
+        });
+        drop(store);
+        place.files = files;
+        let store = place.open();
+        let (again, gaps) = read_all(&mut reader(&store, 0));
+        assert_eq!((&plain_all(&again)[..told.len()], gaps), (&told[..], vec![]), "round {round}");
+        // What came back is what the writer did first, and the entries are what the feed leads to.
+        for (told, written) in again.iter().map(plain).zip(&acknowledged) {
+            assert_eq!((told.1, told.2), (written.1, written.2.clone()));
+        }
+        let mut there = std::collections::BTreeSet::new();
+        for (_, kind, key) in again.iter().map(plain) {
+            if kind == ChangeKind::Set {
+                there.insert(key)
+            } else {
+                there.remove(&key)
+            };
+        }
+        let keys: Vec<_> = store.keys().map(|key| key.unwrap().as_str().unwrap().to_owned()).collect();
+        assert_eq!(keys, there.into_iter().collect::<Vec<_>>(), "round {round}");
     }
 }
