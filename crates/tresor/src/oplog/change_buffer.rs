@@ -161,7 +161,7 @@ impl ChangeBuffer {
         }
         page.idle = page.gap.is_none() && cursor.next > last;
         while cursor.next <= last && page.has_room(wanted) {
-            let (chunk, place) = match self.chunk(cursor) {
+            let (chunk, place, following) = match self.chunk(cursor) {
                 Ok(found) => found,
                 Err(from) => {
                     if tell_gap(cursor, &mut page, from) {
@@ -173,34 +173,38 @@ impl ChangeBuffer {
             if !read(&chunk, place, cursor, (&asked, &mut page))? {
                 break;
             }
+            // Numbers that were never given are no gap, between two chunks either.
+            cursor.next = cursor.next.max(following);
         }
         page.more = cursor.next <= last;
         page.through = cursor.through();
         Ok(page)
     }
 
-    /// The chunk that holds the cursor's number, and where to begin in it; the first number that is kept where
-    /// that one is not any more.
-    fn chunk(&self, cursor: &ChangeCursor) -> Result<(Arc<Chunk>, Place), Sequence> {
+    /// The chunk that holds the cursor's number, where to begin in it, and the number with which the next one begins;
+    /// the first number that is kept where that one is not any more.
+    fn chunk(&self, cursor: &ChangeCursor) -> Result<(Arc<Chunk>, Place, Sequence), Sequence> {
         let state = self.state.lock();
         if cursor.next < state.from {
             return Err(state.from);
         }
         let copied;
-        let chunk = if cursor.next >= state.open.first && !state.open.records.is_empty() {
+        let behind_all = state.last + 1;
+        let (chunk, following) = if cursor.next >= state.open.first && !state.open.records.is_empty() {
             let Chunk { first, table, records } = &state.open;
             copied = Arc::new(Chunk { first: *first, table: *table, records: records.clone() });
-            &copied
+            (&copied, behind_all)
         } else {
             let behind = state.chunks.partition_point(|chunk| chunk.first <= cursor.next);
             let Some(chunk) = behind.checked_sub(1).and_then(|at| state.chunks.get(at)) else {
-                return Err(state.last + 1);
+                return Err(behind_all);
             };
-            chunk
+            let open = (!state.open.records.is_empty()).then_some(state.open.first);
+            (chunk, state.chunks.get(behind).map(|next| next.first).or(open).unwrap_or(behind_all))
         };
         let begin = Place { segment: chunk.first, offset: 0, next: chunk.first, table: chunk.table };
         let place = cursor.place.filter(|place| place.segment == chunk.first).unwrap_or(begin);
-        Ok((chunk.clone(), place))
+        Ok((chunk.clone(), place, following))
     }
 }
 
@@ -218,7 +222,6 @@ fn read(
         }
         place.offset += record.framed_bytes() as u64;
         place.next = record.next();
-        // Numbers that were never given are no gap.
         cursor.next = cursor.next.max(place.next);
     }
     cursor.place = Some(place);
