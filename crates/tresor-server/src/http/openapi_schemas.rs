@@ -7,7 +7,17 @@ use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn schemas() -> Value {
-    let all = [entries(), queries(), changes(), requests(), commands(), transactions(), indexes(), shards(), others()];
+    let all = [
+        entries(),
+        queries(),
+        changes(),
+        requests(),
+        commands(),
+        transactions(),
+        indexes(),
+        shards(),
+        others(),
+    ];
     let mut schemas = Map::new();
     for family in all {
         if let Value::Object(family) = family {

@@ -7,9 +7,9 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    change_feed, client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, index, info,
-    introspection, key, keyspace, latency, lcs, memory, object, publish, range, search, server, slow_log,
-    string, transaction, transfer,
+    change_feed, client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, index,
+    info, introspection, key, keyspace, latency, lcs, memory, object, publish, range, search, server,
+    slow_log, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
