@@ -11,18 +11,25 @@ use std::{
     mem,
     net::SocketAddr,
     pin::pin,
+    task::Poll,
 };
 
 use tokio::{net::TcpStream, task::yield_now};
-use tresor::{Error, engine::Sequence, reply::ReplyWriter, session::Session};
+use tresor::{
+    Error, FeedPage,
+    engine::Sequence,
+    reply::ReplyWriter,
+    session::{FollowedFeed, Session},
+};
 
 use crate::{
     ahead::Ahead,
     apart::{execute_apart, wait_out},
     held::Held,
-    intake::Intake,
+    intake::{Input, Intake},
     limits::{BATCH_COMMANDS, BATCH_OUTPUT_BYTES, Limits},
     link::{Closed, Link},
+    pace::paced_page,
     protocol::{Decoded, Decoder, ProtocolError, RequestBounds, Words},
     run::Run,
     work::Work,
@@ -57,6 +64,37 @@ struct Connection {
     mail_held: bool,
 }
 
+/// What a connection goes on with.
+enum Received {
+    Input(Input),
+    Mail,
+    Changes(tresor::Result<FeedPage>),
+}
+
+impl Received {
+    fn of(input: Option<Input>) -> Self {
+        input.map_or(Self::Mail, Self::Input)
+    }
+}
+
+/// Reads from the socket and from the feed, whichever has something first. Whoever comes second has lost nothing.
+async fn receive_or_changes(
+    intake: &mut Intake,
+    link: &mut Link,
+    followed: &mut FollowedFeed,
+) -> Result<Received, Closed> {
+    let (feed, more) = followed.parts();
+    let mut input = pin!(intake.receive_unless_mail(link));
+    let mut page = pin!(paced_page(feed, more));
+    poll_fn(|context| {
+        if let Poll::Ready(input) = input.as_mut().poll(context) {
+            return Poll::Ready(input.map(Received::of));
+        }
+        page.as_mut().poll(context).map(|page| Ok(Received::Changes(page)))
+    })
+    .await
+}
+
 /// How a batch of requests ended.
 enum Batch {
     /// All are executed; the next one needs at least so many more bytes.
@@ -71,20 +109,50 @@ impl Connection {
     /// Never answers but with the reason for the end.
     async fn run(&mut self) -> Closed {
         loop {
-            let input = match self.intake.receive_unless_mail(&mut self.link).await {
-                Ok(Some(input)) => input,
-                Ok(None) => match self.link.deliver().await {
-                    Ok(()) => continue,
-                    Err(closed) => return closed,
-                },
-                Err(closed) => return closed,
+            let sent = match self.receive().await {
+                Ok(Received::Input(input)) => {
+                    match self.process(input.bytes()).await {
+                        Ok(consumed) => self.intake.keep(&self.link, input, consumed),
+                        Err(closed) => return closed,
+                    }
+                    Ok(())
+                }
+                Ok(Received::Mail) => self.link.deliver().await,
+                Ok(Received::Changes(page)) => self.push_changes(page).await,
+                Err(closed) => Err(closed),
             };
-            let consumed = match self.process(input.bytes()).await {
-                Ok(consumed) => consumed,
-                Err(closed) => return closed,
-            };
-            self.intake.keep(&self.link, input, consumed);
+            if let Err(closed) = sent {
+                return closed;
+            }
         }
+    }
+
+    /// What comes first: input, messages for the client, or changes that it follows.
+    #[inline]
+    async fn receive(&mut self) -> Result<Received, Closed> {
+        let Self { intake, link, session, .. } = self;
+        let feed = session.change_feed();
+        link.follows = feed.is_some();
+        let Some(followed) = feed else {
+            return intake.receive_unless_mail(link).await.map(Received::of);
+        };
+        Box::pin(receive_or_changes(intake, link, followed)).await
+    }
+
+    /// Sends changes as pushes. The next ones are read when these are sent.
+    #[cold]
+    async fn push_changes(&mut self, page: tresor::Result<FeedPage>) -> Result<(), Closed> {
+        let page = page.map_err(|error| {
+            tracing::debug!(%error, "a change feed ends");
+            Closed::Gone
+        })?;
+        let Some(followed) = self.session.change_feed() else { return Ok(()) };
+        *self.held.output().buffer() = self.link.seat.worker.buffers.take_output();
+        followed.write(&page, &mut self.held.reply);
+        self.link.send(&mut self.held, 0).await?;
+        let buffer = std::mem::take(self.held.output().buffer());
+        self.link.seat.worker.buffers.give_output(buffer);
+        Ok(())
     }
 
     fn limits(&self) -> &Limits {

@@ -63,7 +63,7 @@ impl Intake {
     /// The same; `None` when there is nothing to read and there are messages for the client.
     #[inline]
     pub(crate) async fn receive_unless_mail(&mut self, link: &mut Link) -> Result<Option<Input>, Closed> {
-        let doing = if link.outbox.is_some() { Doing::Listening } else { Doing::Reading };
+        let doing = if link.outbox.is_some() || link.follows { Doing::Listening } else { Doing::Reading };
         link.seat.presence.doing(doing);
         let input = poll_fn(|context| {
             if link.doomed() {

@@ -20,6 +20,7 @@ mod line;
 mod link;
 mod listener;
 mod listing;
+mod pace;
 mod program;
 pub mod protocol;
 mod run;

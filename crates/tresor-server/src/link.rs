@@ -54,6 +54,8 @@ pub(crate) struct Link {
     pub(crate) client: Arc<Client>,
     /// Messages for the client, once it has subscribed to anything.
     pub(crate) outbox: Option<Arc<Outbox>>,
+    /// It is told of changes: it may be silent for as long as it likes.
+    pub(crate) follows: bool,
 }
 
 impl Link {
@@ -71,7 +73,7 @@ impl Link {
             Poll::Ready(())
         })
         .await;
-        (Self { stream, seat, client, outbox: None }, session)
+        (Self { stream, seat, client, outbox: None, follows: false }, session)
     }
 
     /// Whether messages wait for the client.

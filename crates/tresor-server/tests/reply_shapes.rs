@@ -216,6 +216,7 @@ const EXAMPLES: &[Example] = &[
     like_redis("touch", "SET k v", "TOUCH k"),
     own("tresor.abort", "TRESOR.BEGIN", "TRESOR.ABORT", ["simple", "simple"]),
     own("tresor.begin", "", "TRESOR.BEGIN", ["integer", "integer"]),
+    own("tresor.changes", "", "TRESOR.CHANGES STOP", ["simple", "simple"]),
     own("tresor.commit", "TRESOR.BEGIN", "TRESOR.COMMIT", ["simple", "simple"]),
     own("tresor.delmatch", "SET k v", "TRESOR.DELMATCH PREFIX k", ["integer", "integer"]),
     own("tresor.find", "SET k v", "TRESOR.FIND", ["array(array(bulk)|bulk|integer|null)", "map(bulk => array(bulk)|bulk => integer|bulk => null)"]),

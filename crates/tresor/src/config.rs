@@ -83,6 +83,11 @@ pub struct Config {
     pub snapshot_log_bytes: u64,
     /// ...and at the latest after this time, if anything has changed.
     pub snapshot_interval: Duration,
+    /// How much log that a start no longer needs is kept for readers of changes, in bytes: as many whole segments,
+    /// of up to 64 MiB each, as fit.
+    pub keep_log_bytes: u64,
+    /// Bytes of the latest changes that a volatile store keeps for readers of changes, from the first of them on.
+    pub change_buffer_bytes: usize,
     /// A JSON file is saved after so many writes. More than one needs another durability level than
     /// [`Always`](Durability::Always)...
     pub batch_size: u64,
@@ -115,6 +120,8 @@ impl Config {
             max_value_bytes: 64 * 1024 * 1024,
             snapshot_log_bytes: 256 * 1024 * 1024,
             snapshot_interval: Duration::from_secs(3600),
+            keep_log_bytes: 64 * 1024 * 1024,
+            change_buffer_bytes: 16 * 1024 * 1024,
             batch_size: 1,
             auto_save_interval: Duration::from_secs(10),
             cache: None,

@@ -38,6 +38,7 @@
 //! | changing what others change too | [`add`](Database::add), [`modify`](Database::modify), [`entry`](Database::entry) and [`Version`], [`put_if`](Database::put_if), [`delete_if`](Database::delete_if), [`Guard`] |
 //! | several changes as one step | [`Changes`], [`Database::apply`], [`Effect`] |
 //! | transactions with locks | [`Database::begin`], [`Transaction`] |
+//! | the change feed | [`Database::change_feed`], [`ChangeFeed`], [`FeedOptions`], [`FeedPage`], [`Gap`] |
 //! | messages | [`publish`](Database::publish), [`subscribe`](Database::subscribe), [`Subscription`], [`Message`] |
 //! | typed maps | [`Database::map`], [`Map`] |
 //! | the 16 numbered databases | [`Database::database`] |
@@ -49,6 +50,7 @@
 //! the seams to disk and time.
 
 mod call;
+mod change_feed;
 mod changes;
 pub mod client;
 pub mod clock;
@@ -85,10 +87,11 @@ pub mod transaction;
 mod value;
 mod yield_now;
 
+pub use change_feed::{ChangeFeed, FeedChange, FeedOptions, FeedPage, FeedPosition};
 pub use changes::Changes;
 pub use config::Config;
 pub use database::Database;
-pub use engine::{Effect, Guard, Kind, Version};
+pub use engine::{ChangeKind, Effect, Gap, Guard, Kind, Version};
 pub use entries::{Entries, Keys};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::Matches;

@@ -100,9 +100,14 @@ fn open_one(config: &Config, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Resul
         removals: removals.clone(),
         snapshot_log_bytes: config.snapshot_log_bytes,
         snapshot_interval: config.snapshot_interval,
+        change_buffer_bytes: config.change_buffer_bytes,
     };
     let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone());
-    let log = LogOptions { durability: config.durability, ..LogOptions::default() };
+    let log = LogOptions {
+        durability: config.durability,
+        keep_bytes: config.keep_log_bytes,
+        ..LogOptions::default()
+    };
     Ok(match (config.storage, &config.store_path) {
         (Storage::Memory, None) => (MemoryEngine::volatile_at(&memory, clock)?, 0),
         (Storage::Memory, Some(path)) => {

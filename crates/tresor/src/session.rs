@@ -6,6 +6,7 @@
 //! gates, limits, time and the highest sequence number are dealt with here once.
 
 mod access;
+mod change_feed;
 mod events;
 mod isolated;
 mod merged;
@@ -34,6 +35,7 @@ use crate::{
     yield_now::yield_now,
 };
 
+pub use self::change_feed::FollowedFeed;
 pub(crate) use self::events::Kept as KeptEvent;
 pub use self::transactions::Before;
 use self::{
@@ -71,6 +73,8 @@ pub struct Session {
     /// Who hears of messages for this client.
     bell: Option<Arc<Bell>>,
     subscriptions: Option<Box<Subscriptions>>,
+    /// What it is told of changes.
+    feed: Option<Box<FollowedFeed>>,
     /// It gets what answers no command: then not every command is allowed.
     hears: bool,
     /// Messages have to stand right behind the reply.
@@ -136,6 +140,7 @@ impl Session {
             registered: false,
             bell: None,
             subscriptions: None,
+            feed: None,
             hears: false,
             mail_due: false,
             published: false,
@@ -495,6 +500,7 @@ impl Session {
         self.select(0);
         self.forget_transactions();
         self.ignore_everything();
+        self.end_change_feed();
         self.client().reset();
     }
 

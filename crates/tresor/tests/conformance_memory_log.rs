@@ -44,7 +44,12 @@ mod little_room {
     fn with_little_room(case: Case) {
         run(
             case,
-            LogOptions { durability: Durability::None, segment_bytes: 256 * 1024, buffer_bytes: 2 * 1024 },
+            LogOptions {
+                durability: Durability::None,
+                segment_bytes: 256 * 1024,
+                buffer_bytes: 2 * 1024,
+                keep_bytes: 0,
+            },
         );
     }
 

@@ -35,7 +35,8 @@ use tresor_testkit::{
 
 fn open(files: &FaultyFiles, tables: &Path) -> Arc<DiskEngine> {
     let options = DiskOptions { tables_path: Some(tables.to_path_buf()), ..DiskOptions::default() };
-    let log = LogOptions { durability: Durability::Always, segment_bytes: 4096, buffer_bytes: 2048 };
+    let log =
+        LogOptions { durability: Durability::Always, segment_bytes: 4096, buffer_bytes: 2048, keep_bytes: 0 };
     let clock: Arc<dyn Clock> = ManualClock::new();
     let seams = (Arc::new(files.clone()) as Arc<dyn Files>, clock);
     DiskEngine::open(&options, seams, Path::new("/store"), log).unwrap().0

@@ -2,6 +2,8 @@
 
 use std::{env, fs, process};
 
+#[path = "../examples/change_feed.rs"]
+mod change_feed;
 #[path = "../examples/compare_and_set.rs"]
 mod compare_and_set;
 #[path = "../examples/compressed_and_encrypted.rs"]
@@ -41,6 +43,11 @@ fn hello_runs() -> tresor::Result<()> {
 #[test]
 fn queries_runs() -> tresor::Result<()> {
     queries::main()
+}
+
+#[test]
+fn change_feed_runs() -> tresor::Result<()> {
+    change_feed::main()
 }
 
 #[test]

@@ -39,7 +39,8 @@ use tresor_testkit::{
 /// Small segments and buffers, so that a short script fills many.
 fn open_with(files: &FaultyFiles, clock: Arc<dyn Clock>) -> Result<(Arc<MemoryEngine>, Recovery)> {
     let files: Arc<dyn Files> = Arc::new(files.clone());
-    let log = LogOptions { durability: Durability::Always, segment_bytes: 1024, buffer_bytes: 512 };
+    let log =
+        LogOptions { durability: Durability::Always, segment_bytes: 1024, buffer_bytes: 512, keep_bytes: 0 };
     MemoryEngine::open(&MemoryOptions::default(), (files, clock), Path::new("/store"), log)
 }
 

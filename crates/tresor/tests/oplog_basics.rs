@@ -34,7 +34,7 @@ fn disk() -> Arc<dyn Files> {
 }
 
 fn options(durability: Durability) -> LogOptions {
-    LogOptions { durability, segment_bytes: 4096, buffer_bytes: 2048 }
+    LogOptions { durability, segment_bytes: 4096, buffer_bytes: 2048, keep_bytes: 0 }
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn every_kind_of_change_comes_back_at_every_level() {
             change(&log, &mut model, 1000 + round, &batch).unwrap();
             let single = match round % 5 {
                 0 => Logged::Clear { database: 3 },
-                1 => Logged::Delete { key: member },
+                1 => Logged::Delete { key: member, removal: None },
                 2 => Logged::Mapping(std::array::from_fn(|number| (number as u8 + round as u8) % 16)),
                 _ => Logged::Expire { key: whole, expires_at_ms: None },
             };

@@ -117,7 +117,12 @@ fn fixture(log: &Log, model: &mut Model) -> Result<()> {
     change(log, model, 1_700_000_000_000, &[json, put(b"gone", b"soon"), put(b"kept", b"value")])?;
     snapshot(log, model)?;
     let patch = Logged::Patch { key: KeyRef::new(0, b"kept"), offset: 6, bytes: b"!" };
-    change(log, model, 1_700_000_000_001, &[patch, Logged::Delete { key: KeyRef::new(0, b"gone") }])?;
+    change(
+        log,
+        model,
+        1_700_000_000_001,
+        &[patch, Logged::Delete { key: KeyRef::new(0, b"gone"), removal: None }],
+    )?;
     change(log, model, 1_700_000_000_002, &[Logged::Expire { key, expires_at_ms: None }])?;
     change(log, model, 1_700_000_000_003, &[put(b"cleared", b"")])?;
     let swapped = std::array::from_fn(|number| [1, 0].get(number).copied().unwrap_or(number as u8));

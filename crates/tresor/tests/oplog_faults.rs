@@ -24,7 +24,7 @@ use tresor_testkit::{
 const DIRECTORY: &str = "/store";
 
 fn options(durability: Durability) -> LogOptions {
-    LogOptions { durability, segment_bytes: 1024, buffer_bytes: 512 }
+    LogOptions { durability, segment_bytes: 1024, buffer_bytes: 512, keep_bytes: 0 }
 }
 
 fn reopen(files: &FaultyFiles, durability: Durability) -> Result<(Arc<Log>, Recovery, Model)> {
@@ -101,7 +101,7 @@ fn workload(log: &Log, told: &mut Told) -> Option<()> {
         let key = KeyRef::new(round % 2, &name);
         let one = match round % 5 {
             0 => Logged::Patch { key, offset: 3, bytes: b"patch" },
-            1 => Logged::Delete { key },
+            1 => Logged::Delete { key, removal: None },
             2 => Logged::Expire { key, expires_at_ms: Some(9) },
             _ => Logged::Put { key, kind: Kind::Raw, expires_at_ms: None, value: &value },
         };
@@ -292,7 +292,7 @@ fn any_change(log: &Log, told: &mut Told, random: &mut Random) -> bool {
         // An engine logs these two only for an entry that is there.
         5..8 if told.has(key) => Logged::Patch { key, offset: value.len() % 7, bytes: &value },
         8..11 if told.has(key) => Logged::Expire { key, expires_at_ms: Some(random.below(99)) },
-        11..14 => Logged::Delete { key },
+        11..14 => Logged::Delete { key, removal: None },
         14 => Logged::Clear { database: key.database },
         15 => Logged::Mapping(std::array::from_fn(|number| (number as u8 + name[0]) % 16)),
         16 => Logged::Adopt { key, version: 1, kind: Kind::Raw, expires_at_ms: None, value: &value },

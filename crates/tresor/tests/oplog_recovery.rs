@@ -26,7 +26,7 @@ const SEGMENT: &str = "/store/000000000001.log";
 const RECORDS: usize = 200;
 
 fn options() -> LogOptions {
-    LogOptions { durability: Durability::Always, segment_bytes: 24 * 1024, buffer_bytes: 4096 }
+    LogOptions { durability: Durability::Always, segment_bytes: 24 * 1024, buffer_bytes: 4096, keep_bytes: 0 }
 }
 
 fn reopen(files: &FaultyFiles) -> Result<(Arc<tresor::oplog::Log>, Recovery, Model)> {
@@ -54,7 +54,7 @@ impl History {
             let key = KeyRef::new((round % 3) as u8, &name);
             let value = [round as u8; 5];
             let one = match round % 6 {
-                0 => Logged::Delete { key },
+                0 => Logged::Delete { key, removal: None },
                 1 => Logged::Expire { key, expires_at_ms: Some(round as u64) },
                 2 => Logged::Patch { key, offset: 2, bytes: &value },
                 _ => Logged::Put { key, kind: Kind::Raw, expires_at_ms: None, value: &value },

@@ -98,6 +98,12 @@ pub(crate) struct Options {
     /// Take a snapshot at the latest after this many seconds, if anything has changed
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Storage")]
     pub(crate) snapshot_interval_seconds: Option<u64>,
+    /// Keep so much of the log that a snapshot has replaced, for readers of changes that come back
+    #[arg(long, value_name = "SIZE", help_heading = "Storage")]
+    pub(crate) keep_log_bytes: Option<Size>,
+    /// With `--engine memory` and no path: keep so much of the latest changes for their readers, once there is one
+    #[arg(long, value_name = "SIZE", help_heading = "Storage")]
+    pub(crate) change_buffer_bytes: Option<Size>,
 
     /// Nodes of the Cassandra or ScyllaDB cluster to ask first, as HOST:PORT; repeatable
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', help_heading = "Cassandra")]
@@ -300,6 +306,8 @@ impl Options {
             block_cache_bytes: Some(Size::mebibytes(256)),
             snapshot_log_bytes: Some(Size::mebibytes(256)),
             snapshot_interval_seconds: Some(3600),
+            keep_log_bytes: Some(Size::mebibytes(64)),
+            change_buffer_bytes: Some(Size::mebibytes(16)),
             cassandra_keyspace: Some("tresor".to_owned()),
             cassandra_writes: Some(WritesName::Linearizable),
             cassandra_consistency: Some(ConsistencyName::LocalQuorum),

@@ -204,6 +204,8 @@ fn database(options: &Options, max_value_bytes: usize) -> Outcome<Config> {
             options.snapshot_interval_seconds,
             "snapshot-interval-seconds",
         )?),
+        keep_log_bytes: said(options.keep_log_bytes, "keep-log-bytes")?.0,
+        change_buffer_bytes: said(options.change_buffer_bytes, "change-buffer-bytes")?.0 as usize,
         cache: cache(options)?,
         compression: compression(options)?,
         encryption: encryption(options)?,

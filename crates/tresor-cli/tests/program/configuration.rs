@@ -46,7 +46,8 @@ const LOCAL: &str = "\
     encryption-key-file = \"KEYS\"\nencryption-cipher = \"aes-256-gcm\"\n\
     engine = \"memory\"\nstore-path = \"s\"\ndurability = \"interval\"\ndurability-interval-ms = 7\n\
     batch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
-    snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nmax-memory = \"2GiB\"\n\
+    snapshot-log-bytes = \"1GiB\"\nsnapshot-interval-seconds = 8\nkeep-log-bytes = \"2MiB\"\n\
+    change-buffer-bytes = \"5MiB\"\nmax-memory = \"2GiB\"\n\
     max-memory-policy = \"allkeys-lru\"\n";
 
 /// What every store may say.
@@ -69,7 +70,7 @@ fn every_option_can_be_said_in_each_of_the_three_ways() {
 fn every_option_of_a_cluster_can_be_said_in_each_of_the_three_ways() {
     let held = "durability = \"none\"\ndurability-interval-ms = 7\nbatch-size = 4\nauto-save-interval = 5\nblock-cache-bytes = \"3MiB\"\n\
         snapshot-log-bytes = \"1GiB\"\n\
-        snapshot-interval-seconds = 8\ncompression = \"none\"\n\
+        snapshot-interval-seconds = 8\nkeep-log-bytes = \"2MiB\"\nchange-buffer-bytes = \"5MiB\"\ncompression = \"none\"\n\
         compression-threshold-bytes = \"1KiB\"\nencryption-cipher = \"aes-256-gcm\"\nmax-memory = \"off\"\nmax-memory-policy = \"noeviction\"\n";
     said_in_each_way(&[CLUSTER, held, COMMON].concat());
 }

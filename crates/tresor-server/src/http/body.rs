@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tresor::Error;
 
-use super::entries_page::FoundDocument;
+use super::{change_stream::ChangeStream, entries_page::FoundDocument};
 use crate::{json::ValuePieces, listing::Listing};
 
 /// The body of an answer.
@@ -27,6 +27,8 @@ pub(super) enum Body {
     Listing(Box<Listing>),
     /// A page of what a query found.
     Found(Box<FoundDocument>),
+    /// Changes as they happen.
+    Changes(Box<ChangeStream>),
 }
 
 /// `{"key":…,"value":…}` of a value too large to be written at once.
@@ -59,6 +61,9 @@ impl hyper::body::Body for Body {
         if let Self::Listing(listing) = &mut *self {
             return listing.poll_next(context).map(|frame| frame.map(|frame| frame.map(Frame::data)));
         }
+        if let Self::Changes(stream) = &mut *self {
+            return stream.poll_next(context).map(|frame| frame.map(|frame| frame.map(Frame::data)));
+        }
         let (frame, rest) = match std::mem::replace(&mut *self, Self::Empty) {
             Self::Full(bytes) if !bytes.is_empty() => (bytes, Self::Empty),
             Self::Entry(document) => document.next_frame(),
@@ -66,7 +71,7 @@ impl hyper::body::Body for Body {
                 let (frame, is_last) = document.next_frame();
                 (frame.into(), if is_last { Self::Empty } else { Self::Found(document) })
             }
-            Self::Full(_) | Self::Empty | Self::Listing(_) => return Poll::Ready(None),
+            Self::Full(_) | Self::Empty | Self::Listing(_) | Self::Changes(_) => return Poll::Ready(None),
         };
         *self = rest;
         Poll::Ready(Some(Ok(Frame::data(frame))))
@@ -80,7 +85,7 @@ impl hyper::body::Body for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Entry(_) | Self::Listing(_) | Self::Found(_) => SizeHint::default(),
+            Self::Entry(_) | Self::Listing(_) | Self::Found(_) | Self::Changes(_) => SizeHint::default(),
         }
     }
 }

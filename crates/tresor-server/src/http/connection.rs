@@ -15,7 +15,7 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
-    command, console, cors,
+    changes, command, console, cors,
     counters::{Answered, method_index},
     encryption, entries_page, entry,
     exchange::{Answer, Exchange},
@@ -196,7 +196,7 @@ impl Connection {
 /// Checks that there is such a path and that it takes this method.
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
-        let detail = "there is nothing here: see / (the console), /kv, /keys, /v1/entries, /v1/query, /v1/indexes, \
+        let detail = "there is nothing here: see / (the console), /kv, /keys, /v1/entries, /v1/changes, /v1/query, /v1/indexes, \
                       /v1/command, /v1/batch, /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, \
                       /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
@@ -223,6 +223,7 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::OpenApi => Ok(openapi::answer()),
         Route::Metrics => metrics_page::answer(exchange).await,
         Route::Entries => entries_page::answer(exchange).await,
+        Route::Changes => changes::answer(exchange).await,
         Route::Query => find::answer(exchange).await,
         Route::Indexes | Route::Index => indexes::answer(exchange, key).await,
         Route::Encryption => encryption::show(&exchange),

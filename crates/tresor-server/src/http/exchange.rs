@@ -4,6 +4,8 @@
 //! Invariant: nothing is answered before it is durable, a miss included, and the gate is never held
 //! while waiting for that. In a transaction the same three things go to what it has written.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Response, request::Parts};
 use hyper::body::Incoming;
@@ -26,7 +28,7 @@ pub(super) type Answer = Result<Response<Body>, Problem>;
 pub(super) struct Exchange<'a> {
     pub(super) database: &'a Database,
     pub(super) worker: usize,
-    pub(super) shared: &'a HttpShared,
+    pub(super) shared: &'a Arc<HttpShared>,
     pub(super) session: &'a mut Session,
     pub(super) parts: &'a Parts,
     /// The body, until it is taken to be read.

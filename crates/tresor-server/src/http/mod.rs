@@ -1,7 +1,7 @@
 //! The HTTP front door: `/` (the console), `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `entry.rs`, `increment.rs`, `command.rs`, `batch.rs`, `transactions.rs`, `shards.rs`,
+//! `keys.rs`, `entry.rs`, `changes.rs`, `increment.rs`, `command.rs`, `batch.rs`, `transactions.rs`, `shards.rs`,
 //! `encryption.rs`, `console.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
 //! Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
@@ -11,6 +11,8 @@ mod batch;
 mod batch_run;
 mod body;
 mod capped_list;
+mod change_stream;
+mod changes;
 mod command;
 mod command_words;
 mod conditions;

@@ -217,6 +217,10 @@ fn content(content: Content) -> Value {
         Content::Json(schema) => {
             json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } })
         }
+        Content::Changes => json!({
+            "application/json": { "schema": { "$ref": "#/components/schemas/Changes" } },
+            "text/event-stream": { "schema": { "type": "string" } },
+        }),
         Content::Raw => json!({
             "application/json": any, "text/plain; charset=utf-8": any, "application/octet-stream": any,
         }),

@@ -59,6 +59,8 @@ pub(super) enum Content {
     Page,
     /// A file of it.
     PageFile,
+    /// Changes, as JSON or as events.
+    Changes,
 }
 
 /// A parameter of a query, or a header.
@@ -78,6 +80,9 @@ pub(super) enum Parameter {
     Switch(&'static str, &'static str),
     /// An option of a query.
     Option(&'static str, &'static str),
+    /// A number with its most and what it is unless given.
+    Number(&'static str, (u64, u64), &'static str),
+    LastEventId,
     /// The same with few values.
     Choice(&'static str, &'static [&'static str], &'static str),
 }
@@ -122,6 +127,13 @@ impl Parameter {
             }
             Self::Switch(name, description) => {
                 ("query", name, json!({ "type": "boolean", "default": false }), description)
+            }
+            Self::Number(name, (most, default), description) => {
+                let schema = json!({ "type": "integer", "minimum": 0, "maximum": most, "default": default });
+                ("query", name, schema, description)
+            }
+            Self::LastEventId => {
+                ("header", "Last-Event-ID", text, "Where a reader of events was; counts before since.")
             }
             Self::Option(name, description) => ("query", name, text, description),
             Self::Choice(name, values, description) => {
@@ -199,6 +211,7 @@ pub(super) fn described(route: Route) -> &'static [Operation] {
         Route::Key | Route::TransactionKey => KEY,
         Route::Entry => ENTRY,
         Route::Entries => ENTRIES,
+        Route::Changes => CHANGES,
         Route::Query => QUERY,
         Route::Indexes => INDEXES,
         Route::Index => INDEX,
@@ -359,6 +372,21 @@ const FINDING: [Parameter; 25] = with_conditions![
 ];
 
 const REMOVING: [Parameter; 19] = with_conditions![Parameter::Removing];
+
+const CHANGES: &[Operation] = &[operation(
+    "GET",
+    "Tells what happens to entries: with Accept: text/event-stream as events for as long as they are taken, else a page.",
+)
+.parameters(&[
+    Parameter::Database,
+    Parameter::Option("since", "What happened after this position, as an answer told it; from now on unless given."),
+    Parameter::LastEventId,
+    Parameter::Option("prefix", "Only keys that begin so."),
+    Parameter::Switch("values", "Values too."),
+    Parameter::Number("limit", (1024, 1024), "The most changes of a page."),
+    Parameter::Number("wait", (60, 0), "How many seconds to wait for a change, if there is none."),
+])
+.answers(&[answer(200, "Changes in their order.", Content::Changes)])];
 
 const INCREMENT: &[Operation] = &[operation("POST", "Adds to a number; an absent one counts as 0.")
     .parameters(&[Parameter::Database])

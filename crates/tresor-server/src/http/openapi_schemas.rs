@@ -7,7 +7,17 @@ use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn schemas() -> Value {
-    let all = [entries(), queries(), requests(), commands(), transactions(), indexes(), shards(), others()];
+    let all = [
+        entries(),
+        queries(),
+        changes(),
+        requests(),
+        commands(),
+        transactions(),
+        indexes(),
+        shards(),
+        others(),
+    ];
     let mut schemas = Map::new();
     for family in all {
         if let Value::Object(family) = family {
@@ -99,6 +109,30 @@ fn queries() -> Value {
         "Plan": plan,
         "Query": exactly(&json!({}), &Value::Object(query)),
         "Removed": exactly(&json!({ "matched": count, "deleted": count }), &json!({})),
+    })
+}
+
+fn changes() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let kinds = json!({ "enum": ["set", "delete", "expire", "evict", "clear", "swap"] });
+    let change = exactly(
+        &json!({ "sequence": count, "kind": kinds }),
+        &json!({
+            "key": reference("KeyText"), "with": count, "value": reference("Value"),
+            "version": reference("Version"),
+        }),
+    );
+    let missed = json!({
+        "description": "Changes that are gone: read the entries anew.",
+        "$ref": "#/components/schemas/Gap",
+    });
+    json!({
+        "Change": change,
+        "Gap": exactly(&json!({ "from": count, "to": count }), &json!({})),
+        "Changes": exactly(
+            &json!({ "changes": list_of("Change"), "next": reference("Version") }),
+            &json!({ "gap": missed }),
+        ),
     })
 }
 

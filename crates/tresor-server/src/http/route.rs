@@ -15,6 +15,7 @@ pub(super) enum Route {
     Readyz,
     Metrics,
     Entries,
+    Changes,
     Query,
     Indexes,
     Index,
@@ -44,7 +45,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 33] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::Console,
         Self::ConsoleFile,
         Self::Kv,
@@ -54,6 +55,7 @@ impl Route {
         Self::Readyz,
         Self::Metrics,
         Self::Entries,
+        Self::Changes,
         Self::Query,
         Self::Indexes,
         Self::Index,
@@ -113,6 +115,7 @@ impl Route {
             "/readyz" => Self::Readyz,
             "/metrics" => Self::Metrics,
             "/v1/entries" => Self::Entries,
+            "/v1/changes" => Self::Changes,
             "/v1/query" => Self::Query,
             "/v1/indexes" => Self::Indexes,
             "/v1/encryption" => Self::Encryption,
@@ -192,6 +195,7 @@ impl Route {
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
             Self::Entries => "/v1/entries",
+            Self::Changes => "/v1/changes",
             Self::Query => "/v1/query",
             Self::Indexes => "/v1/indexes",
             Self::Index => "/v1/indexes/{name}",
@@ -228,7 +232,8 @@ impl Route {
             Self::Index => "GET, HEAD, PUT, DELETE",
             Self::Indexes => "GET, HEAD",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
-            Self::TransactionKeys | Self::OpenApi | Self::Console | Self::ConsoleFile => "GET, HEAD",
+            Self::TransactionKeys | Self::OpenApi | Self::Changes => "GET, HEAD",
+            Self::Console | Self::ConsoleFile => "GET, HEAD",
             Self::Entries => "GET, HEAD, DELETE",
             Self::EncryptionRotate | Self::Batch | Self::Query | Self::EntryIncrement => "POST",
             Self::Command | Self::CommandPipeline | Self::CommandMultiExec => "POST",

@@ -1,15 +1,8 @@
 //! What all HTTP connections of a server share: who may ask, limits, counters.
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tresor::Database;
 
 use super::{
@@ -37,7 +30,7 @@ pub(crate) struct HttpShared {
     pub(super) transactions: TransactionTable,
     /// The first half of every ETag, once somebody has asked for it.
     store_id: OnceCell<u64>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 impl HttpShared {
@@ -59,7 +52,7 @@ impl HttpShared {
             shards,
             transactions: TransactionTable::default(),
             store_id: OnceCell::new(),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         }
     }
 
@@ -71,11 +64,18 @@ impl HttpShared {
 
     /// From now on `/readyz` says that the server is stopping.
     pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        // Whoever waits is woken once.
+        self.stopping.send_if_modified(|stopping| !std::mem::replace(stopping, true));
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stopping.borrow()
+    }
+
+    /// Answers once the server is stopping: what would go on for good ends then.
+    pub(super) async fn stopped(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 }
 

@@ -183,4 +183,21 @@ impl Client {
         while self.buffer.len() < bytes && self.fill().is_some() {}
         self.buffer.len()
     }
+
+    /// Everything up to the end of `text`, which has to come; panics if the connection ends before.
+    pub(crate) fn until(&mut self, text: &str) -> String {
+        let mut seen = 0;
+        let end = loop {
+            match self.buffer[seen..].windows(text.len()).position(|window| window == text.as_bytes()) {
+                Some(at) => break seen + at + text.len(),
+                None => seen = self.buffer.len().saturating_sub(text.len()),
+            }
+            assert!(
+                self.fill().is_some(),
+                "{text:?} did not come: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
+        };
+        String::from_utf8_lossy(&self.take(end)).into_owned()
+    }
 }

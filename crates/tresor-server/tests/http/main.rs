@@ -6,6 +6,7 @@ mod access;
 mod attacks;
 mod batch;
 mod batch_guards;
+mod changes;
 mod client;
 mod commands;
 mod console;

@@ -144,6 +144,9 @@ pub(super) async fn hello(session: &mut Session, args: Args<'_>, reply: &mut Rep
     }
     if let Some(protocol) = introduction.protocol {
         reply.set_protocol(protocol);
+        if protocol == 2 {
+            session.end_change_feed();
+        }
         session.client().note_protocol(protocol);
     }
     reply.map(7);

@@ -9,6 +9,7 @@ mod bit_field;
 mod bit_operation;
 mod bit_range;
 mod catalog;
+mod change_feed;
 mod client;
 mod client_tracking;
 mod cluster;
@@ -46,6 +47,7 @@ mod transfer;
 
 pub(crate) use catalog::lookup_after;
 pub use catalog::{CATALOG, CommandId, Flag, Flags, Keys, Row, lookup};
+pub(crate) use change_feed::write_page;
 pub(crate) use config::{is_secret_setting, set_at_start};
 pub(crate) use connection::database_number;
 pub use counter::{add_decimal, add_integer};

@@ -7,9 +7,9 @@
 use super::{
     Args, bit, bit_field, bit_operation,
     catalog::{Flag, Flags, Keys, Row},
-    client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, index, info,
-    introspection, key, keyspace, latency, lcs, memory, object, publish, range, search, server, slow_log,
-    string, transaction, transfer,
+    change_feed, client, client_tracking, cluster, config, connection, counter, debug, dump, expiry, index,
+    info, introspection, key, keyspace, latency, lcs, memory, object, publish, range, search, server,
+    slow_log, string, transaction, transfer,
 };
 use crate::{error::Result, reply::ReplyWriter, session::Session};
 
@@ -411,6 +411,8 @@ catalog! {
         "Discards the connection's transaction and frees its locks." "OK" => transaction::abort;
     TresorBegin "tresor.begin" 1 [NoMulti Fast Connection] (0 0 0) "tresor" "0.1.0" ""
         "Begins a transaction with locks, to which every command of the connection belongs until it ends." "integer: its number" => transaction::begin;
+    TresorChanges "tresor.changes" -1 [Readonly NoMulti Connection] (0 0 0) "tresor" "0.1.0" "[STOP] [SINCE position] [PREFIX prefix] [VALUES]"
+        "Tells what happens to the entries of the selected database from now on, or from a position, as pushes: tresor.changes, sequence, kind, key, and if asked for value and version. RESP3 only." "the position where it begins; OK for STOP" => change_feed::changes;
     TresorCommit "tresor.commit" 1 [NoMulti Connection] (0 0 0) "tresor" "0.1.0" ""
         "Applies everything that the connection's transaction has written, as one step." "OK" => transaction::commit;
     TresorDelmatch "tresor.delmatch" -2 [Write NoMulti Dangerous] (0 0 0) "tresor" "0.1.0"

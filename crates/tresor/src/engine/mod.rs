@@ -1,12 +1,14 @@
 //! The interface between commands and storage: one page that every engine and every layer implements.
 //!
-//! Ten methods: read, scan, write, update, adopt, durable, count, status, save, close. A change is visible and
-//! numbered at once and durable later; callers hold their output until [`Engine::durable`] says so.
+//! Eleven methods: read, scan, write, update, adopt, changes, durable, count, status, save, close. A change is visible
+//! and numbered at once and durable later; callers hold their output until [`Engine::durable`] says so.
 //! A layer (cache, compression, shards) is an engine that holds an engine. Why it looks like this:
 //! `docs/decisions/0001-engine-interface.md`.
 
 mod background;
 mod batch;
+mod change_cursor;
+mod change_page;
 pub mod cursors;
 pub mod disk;
 mod entry;
@@ -25,11 +27,15 @@ use std::slice;
 use crate::error::{Error, ErrorKind};
 
 pub use batch::{Applied, Batch, Change, Each, Edit, Edited, Effect, Expires, Guard, Outcome};
+pub use change_cursor::ChangeCursor;
+pub(crate) use change_cursor::Place;
+pub(crate) use change_page::DatabaseTable;
+pub use change_page::{ChangeKind, ChangePage, ChangeRef, ChangesWanted, Gap};
 pub use entry::{
     DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, SHARED_VALUE_BYTES, Sequence, ValueRef,
     Version,
 };
-pub use eventual::{Eventual, Later, block_on};
+pub use eventual::{Eventual, Later, block_on, block_on_for};
 pub use expiry_lag::{ExpiryLag, ExpiryLagCounters};
 pub(crate) use kept::Kept;
 pub use removals::{Audience, Removal, Removals};
@@ -221,6 +227,22 @@ pub trait Engine: Send + Sync + 'static {
     fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
         let _ = (entries, above, now_ms);
         let message = format!("a store of engine {} takes no entries as they are", self.capabilities().name);
+        Eventual::Now(Err(Error::new(ErrorKind::Unsupported, message)))
+    }
+
+    /// The next page of changes from where the cursor stands, which is moved behind it. It tells only what is
+    /// durable, and nothing twice. An answer that is dropped has told nothing.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where changes are not kept.
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        let _ = (cursor, wanted);
+        let message = format!(
+            "a store of engine {} has no change feed; --engine memory and --engine disk have one",
+            self.capabilities().name
+        );
         Eventual::Now(Err(Error::new(ErrorKind::Unsupported, message)))
     }
 

@@ -114,7 +114,7 @@ impl<'a> Step<'a> {
             }
             Self::Patch { offset, bytes } => Logged::Patch { key, offset: *offset, bytes },
             Self::Expire(expires_at_ms) => Logged::Expire { key, expires_at_ms: *expires_at_ms },
-            Self::Delete => Logged::Delete { key },
+            Self::Delete => Logged::Delete { key, removal: None },
         }
     }
 

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Batch, Capabilities, Change, Content, Count, Each, Edit, Edited, Engine, EntryRef, Eventual,
-        Expires, Guard, Isolation, KeyRef, Kind, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+        Applied, Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Content, Count, Each,
+        Edit, Edited, Engine, EntryRef, Eventual, Expires, Guard, Isolation, KeyRef, Kind, Outcome, Page,
+        Scan, Seen, Sequence, Status, Visit,
     },
     error::{Error, Result},
 };
@@ -191,6 +192,20 @@ impl<C: Codec> Engine for Coded<C> {
         start(async move {
             let encoded = pages::encoded(&self.codec, entries)?;
             self.inner.adopt(&encoded, above, now_ms).await
+        })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        if !wanted.values {
+            return self.inner.changes(cursor, wanted);
+        }
+        start(async move {
+            let page = self.inner.changes(cursor, wanted).await?;
+            pages::changes(&self.codec, page, cursor, wanted.database)
         })
     }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::sharded::start;
 use crate::{
     engine::{
-        Applied, Batch, Capabilities, Change, Count, Each, Edit, Edited, Effect, Engine, EntryRef, Eventual,
-        Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+        Applied, Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, Each, Edit,
+        Edited, Effect, Engine, EntryRef, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence,
+        Status, Visit,
     },
     error::Result,
     index::{Begun, Indexes, Part},
@@ -188,6 +189,14 @@ impl Engine for Indexed {
             return self.inner.adopt(entries, above, now_ms);
         }
         start(self.adopt_noted(entries, begun, above, now_ms))
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        self.inner.changes(cursor, wanted)
     }
 
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {

@@ -9,7 +9,10 @@ use super::{
     encoding::decoded,
 };
 use crate::{
-    engine::{Content, EntryRef, Order, PAGE_BYTES, Page, Position, Scan, ValueRef},
+    engine::{
+        ChangeCursor, ChangePage, ChangeRef, Content, EntryRef, KeyRef, Order, PAGE_BYTES, Page, Position,
+        Scan, ValueRef,
+    },
     error::Result,
 };
 
@@ -56,6 +59,32 @@ fn decode(codec: &impl Codec, stored: &Page, (database, take): (u8, usize)) -> R
         }
         _ => stored.next.clone(),
     };
+    Ok(page)
+}
+
+/// A page of changes, decoded. Where its values take too much room it ends early, and the cursor goes back.
+pub(super) fn changes(
+    codec: &impl Codec,
+    stored: ChangePage,
+    cursor: &mut ChangeCursor,
+    database: u8,
+) -> Result<ChangePage> {
+    let leaves = |change: ChangeRef<'_>| change.entry.is_none_or(|entry| codec.leaves(entry.kind));
+    if stored.iter().all(leaves) {
+        return Ok(stored);
+    }
+    let mut page = stored.without_changes();
+    let mut value = Vec::new();
+    for (told, change) in stored.iter().enumerate() {
+        let coming = change.entry.map_or(0, |entry| codec.decoded_bytes((entry.value.bytes(), entry.kind)));
+        if told > 0 && page.bytes().saturating_add(coming) > PAGE_BYTES {
+            page.end_before(change.sequence, cursor);
+            break;
+        }
+        let key = KeyRef::new(database, change.key);
+        let entry = change.entry.map(|entry| decoded(codec, key, entry, &mut value)).transpose()?;
+        page.push(&ChangeRef { entry, ..change });
+    }
     Ok(page)
 }
 

@@ -10,24 +10,25 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     thread::{self, JoinHandle},
 };
 
 use parking_lot::Mutex;
 
 use super::{
-    identity,
+    changes, identity,
     pending::Pending,
     record::{self, Logged, MAX_RECORD_BYTES, Replayed},
     recovery::{self, Recovered, Recovery},
     segment,
-    shared::{Goal, Progress, Room, Shared},
+    shared::{Goal, Progress, Readable, Room, Shared},
     snapshot::SnapshotWriter,
     writer::Writer,
 };
 use crate::{
     clock::Clock,
-    engine::{Eventual, MAX_SEQUENCE, Sequence},
+    engine::{ChangeCursor, ChangePage, ChangesWanted, Eventual, MAX_SEQUENCE, Sequence},
     error::{Error, ErrorKind, Result},
     files::{File, Files},
 };
@@ -58,6 +59,9 @@ pub struct LogOptions {
     /// The bound on records that are not yet being written, in bytes; a single larger record is let
     /// in when there are none.
     pub buffer_bytes: usize,
+    /// How much log that a start no longer needs is kept for readers of changes, in bytes: as many whole
+    /// segments as fit.
+    pub keep_bytes: u64,
 }
 
 impl Default for LogOptions {
@@ -66,6 +70,7 @@ impl Default for LogOptions {
             durability: Durability::Always,
             segment_bytes: 64 * 1024 * 1024,
             buffer_bytes: 8 * 1024 * 1024,
+            keep_bytes: 0,
         }
     }
 }
@@ -145,7 +150,7 @@ impl Log {
         let begun_ns = clock.monotonic_ns();
         recovery::prepare_directory(&*files, directory)?;
         let lock = identity::lock(&*files, directory)?;
-        let mut recovered = recovery::recover(&*files, directory, replay)?;
+        let mut recovered = recovery::recover(&*files, directory, options.keep_bytes, replay)?;
         match options.durability {
             Durability::Always if recovered.marked => identity::unmark(&*files, directory)?,
             Durability::Always => {}
@@ -176,6 +181,7 @@ impl Log {
         state.reserve(bytes, changes.len())?;
         let first = state.next;
         record::encode(&mut state.buffer, first, now_ms, changes);
+        state.note_tables(changes);
         state.next += changes.len() as u64;
         state.time_ms = state.time_ms.max(now_ms);
         let last = state.next - 1;
@@ -239,6 +245,22 @@ impl Log {
         self.shared.state.lock().next - 1
     }
 
+    /// The next page of changes from where the cursor stands: see [`Engine::changes`](crate::engine::Engine::changes).
+    pub fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        let page = changes::page(&self.shared, cursor, wanted);
+        if !wanted.wait || !page.as_ref().is_ok_and(|page| page.idle) {
+            return Eventual::Now(page);
+        }
+        Eventual::later(async move {
+            Readable::new(&self.shared, cursor.next).await?;
+            changes::page(&self.shared, cursor, wanted)
+        })
+    }
+
     /// Identifies the store; part of every ETag.
     pub fn store_id(&self) -> u64 {
         self.shared.identity.store_id
@@ -282,7 +304,13 @@ impl Log {
     /// Writes and syncs everything appended, ends the log thread and gives the directory free.
     /// Later appends are [`Unavailable`](ErrorKind::Unavailable). A second call does nothing.
     pub fn close(&self) -> Result<()> {
-        self.shared.state.lock().closing = true;
+        let mut readers = Vec::new();
+        {
+            let mut state = self.shared.state.lock();
+            state.closing = true;
+            state.readers.take_all(&mut readers);
+        }
+        readers.into_iter().for_each(Waker::wake);
         self.shared.wake();
         let thread = self.thread.lock().take();
         let result = match thread.map(JoinHandle::join) {
@@ -316,6 +344,7 @@ impl Shared {
         options.segment_bytes = options.segment_bytes.clamp(smallest, MAX_RECORD_BYTES as u64);
         let mut state = Pending {
             buffer_limit: options.buffer_bytes,
+            table: recovered.table,
             next: latest + 1,
             taken: latest + 1,
             synced: latest,
@@ -337,6 +366,7 @@ impl Shared {
             options,
             state: Mutex::new(state),
             released: AtomicU64::new(released),
+            readable: AtomicU64::new(latest),
             parked: AtomicBool::new(false),
             thread: OnceLock::new(),
             snapshotting: AtomicBool::new(false),

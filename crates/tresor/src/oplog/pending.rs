@@ -5,9 +5,9 @@
 //! record that does not fit into the rest of the current segment goes to the next one; the place in
 //! the buffer where that happens is the split.
 
-use super::{log::Refused, waiters::Waiters};
+use super::{log::Refused, record::Logged, waiters::Waiters};
 use crate::{
-    engine::{MAX_SEQUENCE, Sequence},
+    engine::{DatabaseTable, MAX_SEQUENCE, Sequence},
     error::{Error, ErrorKind, Result},
 };
 
@@ -25,8 +25,11 @@ pub(super) struct Pending {
     pub(super) buffer: Vec<u8>,
     /// The bound on `buffer`; a larger record is let in alone.
     pub(super) buffer_limit: usize,
-    /// Where in the buffer the next segment's records begin.
-    pub(super) split: Option<usize>,
+    /// Where in the buffer the next segment's records begin, and which physical database each logical one is
+    /// before them.
+    pub(super) split: Option<(usize, DatabaseTable)>,
+    /// Which physical database each logical one is behind the latest change.
+    pub(super) table: DatabaseTable,
     /// The number of the next change.
     pub(super) next: Sequence,
     /// The number after the last change that was taken to be written.
@@ -50,6 +53,8 @@ pub(super) struct Pending {
     pub(super) closing: bool,
     pub(super) durable_waiters: Waiters,
     pub(super) synced_waiters: Waiters,
+    /// Who reads changes and has read all.
+    pub(super) readers: Waiters,
     pub(super) room_waiters: Waiters,
     /// First numbers of the segments on disk, oldest first; the last one is being written.
     pub(super) segments: Vec<Sequence>,
@@ -117,10 +122,20 @@ impl Pending {
         if size <= self.current_room {
             self.current_room -= size;
         } else if let Some(room) = self.spare_room.take() {
-            self.split = Some(self.buffer.len());
+            self.split = Some((self.buffer.len(), self.table));
             self.current_room = room - size;
         }
         Ok(())
+    }
+
+    /// Notes what changes do to the databases' numbers.
+    #[inline]
+    pub(super) fn note_tables(&mut self, changes: &[Logged<'_>]) {
+        for change in changes {
+            if let Logged::Mapping(table) = change {
+                self.table = *table;
+            }
+        }
     }
 
     /// Why appends are refused, if they are.

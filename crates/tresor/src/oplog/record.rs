@@ -8,7 +8,7 @@
 //! promised from damage to what was.
 
 use crate::{
-    engine::{DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, Sequence, ValueRef, Version},
+    engine::{DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, Removal, Sequence, ValueRef, Version},
     error::{Error, ErrorKind, Result},
 };
 
@@ -59,10 +59,12 @@ pub enum Logged<'a> {
         /// The new expiry, in Unix milliseconds; `None` for never.
         expires_at_ms: Option<u64>,
     },
-    /// The entry is gone: deleted, expired or evicted.
+    /// The entry is gone.
     Delete {
         /// Which entry.
         key: KeyRef<'a>,
+        /// Why the engine removed it by itself; `None` when somebody deleted it.
+        removal: Option<Removal>,
     },
     /// A whole physical database is empty.
     Clear {
@@ -139,7 +141,7 @@ impl<'a> Parts<'a> {
                 Self { tag: 2, number: Some(offset as u64), key, value: bytes, ..rest }
             }
             Logged::Expire { key, expires_at_ms } => Self { tag: 3, number: expires_at_ms, key, ..rest },
-            Logged::Delete { key } => Self { tag: 4, key, ..rest },
+            Logged::Delete { key, removal } => Self { tag: 4, kind: removal_byte(removal), key, ..rest },
             Logged::Clear { database } => Self { tag: 5, key: KeyRef { database, ..none }, ..rest },
             Logged::Mapping(ref table) => Self { tag: 6, value: table, ..rest },
             Logged::Adopt { key, version, kind, expires_at_ms, value } => {
@@ -216,7 +218,7 @@ impl<'a> Parts<'a> {
             1 => Logged::Put { key, kind: Kind::from_byte(self.kind)?, expires_at_ms: number, value },
             2 => Logged::Patch { key, offset: usize::try_from(number?).ok()?, bytes: value },
             3 => Logged::Expire { key, expires_at_ms: number },
-            4 => Logged::Delete { key },
+            4 => Logged::Delete { key, removal: removal_of(self.kind) },
             5 => Logged::Clear { database: key.database },
             6 => Logged::Mapping(mapping(value)?),
             7 => {
@@ -226,6 +228,24 @@ impl<'a> Parts<'a> {
             LIFT => Logged::Lift { upto: number? },
             _ => return None,
         })
+    }
+}
+
+/// Why an entry was removed, in the byte that is the kind of a Put.
+fn removal_byte(removal: Option<Removal>) -> u8 {
+    match removal {
+        None => 0,
+        Some(Removal::Expired) => 1,
+        Some(Removal::Evicted) => 2,
+    }
+}
+
+/// Other bytes are of a later version: then it is gone for whatever reason.
+fn removal_of(byte: u8) -> Option<Removal> {
+    match byte {
+        1 => Some(Removal::Expired),
+        2 => Some(Removal::Evicted),
+        _ => None,
     }
 }
 
@@ -323,21 +343,36 @@ impl<'a> Record<'a> {
     pub(super) fn parse(bytes: &'a [u8], seal: Seal) -> Option<Self> {
         let header = bytes.get(..HEADER_BYTES)?;
         let length = u32_at(header, 4) as usize;
-        let first = first_number(header);
-        if u32_at(header, 8) != seal.salt ^ first as u32 || length > MAX_RECORD_BYTES {
+        if u32_at(header, 8) != seal.salt ^ first_number(header) as u32 || length > MAX_RECORD_BYTES {
             return None;
         }
         let covered = bytes.get(4..padded(length))?;
         if checksum(seal.seed, covered) != u32_at(header, 0) {
             return None;
         }
+        Self::of_memory(bytes)
+    }
+
+    /// The record at the front of bytes that never left memory: it has no seal.
+    pub(super) fn of_memory(bytes: &'a [u8]) -> Option<Self> {
+        let header = bytes.get(..HEADER_BYTES)?;
+        let length = u32_at(header, 4) as usize;
         Some(Self {
-            first,
+            first: first_number(header),
             count: u32_at(header, 32),
             time_ms: u64_at(header, 24),
             unsynced: u32_at(header, 36),
-            payload: &bytes[HEADER_BYTES..HEADER_BYTES + length],
+            payload: bytes.get(HEADER_BYTES..HEADER_BYTES + length)?,
         })
+    }
+
+    /// How many bytes the record `first` at the front of `bytes` says that it takes, padding included; `None`
+    /// where no header of it is.
+    pub(super) fn announced_bytes(bytes: &[u8], seal: Seal, first: Sequence) -> Option<usize> {
+        let header = bytes.get(..HEADER_BYTES)?;
+        let length = u32_at(header, 4) as usize;
+        let is_it = first_number(header) == first && u32_at(header, 8) == seal.salt ^ first as u32;
+        (is_it && length <= MAX_RECORD_BYTES).then(|| padded(length))
     }
 
     /// The bytes that it takes in the segment, padding included.

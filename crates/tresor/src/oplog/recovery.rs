@@ -11,12 +11,13 @@ use super::{
     identity::{self, Identity},
     layout::{self, Listing, damaged, failed},
     reader::{End, Loaded},
-    record::Replayed,
+    record::{Logged, Replayed},
+    retention,
     segment::{self, Closing},
     snapshot_file::Input,
 };
 use crate::{
-    engine::Sequence,
+    engine::{DatabaseTable, Sequence},
     error::{Error, ErrorKind, Result},
     files::{Files, Open},
 };
@@ -52,6 +53,8 @@ pub(super) struct Recovered {
     pub(super) identity: Identity,
     pub(super) recovery: Recovery,
     pub(super) segments: Vec<Sequence>,
+    /// Which physical database each logical one is.
+    pub(super) table: DatabaseTable,
     /// The store ran below `always` and was not closed.
     pub(super) marked: bool,
 }
@@ -75,8 +78,18 @@ pub(super) fn prepare_directory(files: &dyn Files, directory: &Path) -> Result<(
 pub(super) fn recover(
     files: &dyn Files,
     directory: &Path,
+    keep_bytes: u64,
     replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
 ) -> Result<Recovered> {
+    let mut table = std::array::from_fn(|database| database as u8);
+    let replay = &mut |replayed: Replayed<'_>| {
+        match replayed {
+            Replayed::Snapshot { mapping, .. }
+            | Replayed::Change { change: Logged::Mapping(mapping), .. } => table = mapping,
+            _ => {}
+        }
+        replay(replayed)
+    };
     let names = files.list(directory).map_err(|error| failed("list", directory, error))?;
     let mut listing = Listing::of(&names);
     for unfinished in &listing.unfinished {
@@ -84,7 +97,7 @@ pub(super) fn recover(
     }
     let mut recovery = Recovery::default();
     let identity = establish(files, directory, &listing, &mut recovery)?;
-    let mut history = History { files, directory, identity, start: 0, recovery };
+    let mut history = History { files, directory, identity, keep_bytes, start: 0, recovery };
     history.load_snapshot(listing.snapshots.last().copied(), replay)?;
     history.replay_segments(&mut listing.segments, replay)?;
     if let Some((_, replaced)) = listing.snapshots.split_last() {
@@ -93,7 +106,8 @@ pub(super) fn recover(
         }
     }
     let (segments, marked) = (listing.segments, listing.marked);
-    Ok(Recovered { identity, recovery: history.recovery, segments, marked })
+    let recovery = history.recovery;
+    Ok(Recovered { identity, recovery, segments, table, marked })
 }
 
 /// Finds out who the store is, or makes it somebody.
@@ -128,6 +142,8 @@ struct History<'a> {
     files: &'a dyn Files,
     directory: &'a Path,
     identity: Identity,
+    /// How much log before the snapshot stays for readers of changes.
+    keep_bytes: u64,
     /// Everything up to here is in the snapshot.
     start: Sequence,
     recovery: Recovery,
@@ -151,16 +167,19 @@ impl History<'_> {
         Ok(())
     }
 
-    /// Replays what comes after the snapshot's start; leaves in `segments` those that stay.
+    /// Replays what comes after the snapshot's start; leaves in `segments` those that stay. What lies before it is
+    /// not looked at.
     fn replay_segments(
         &mut self,
         segments: &mut Vec<Sequence>,
         replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
     ) -> Result<()> {
-        while matches!(segments[..], [_, next, ..] if next <= self.start + 1) {
-            let first = segments.remove(0);
+        let superseded = retention::superseded(segments, self.start);
+        let over = retention::over(self.files, self.directory, &segments[..superseded], self.keep_bytes)?;
+        for &first in &segments[..over] {
             identity::remove(self.files, &self.directory.join(layout::segment_name(first)))?;
         }
+        let mut kept: Vec<Sequence> = segments.drain(..superseded).skip(over).collect();
         let mut next = segments.first().map_or(self.start + 1, |&first| first.min(self.start + 1));
         for (index, &first) in segments.iter().enumerate() {
             let loaded = Loaded::load(self.files, self.directory, first)?;
@@ -190,6 +209,8 @@ impl History<'_> {
             segments.pop();
             identity::remove(self.files, &self.directory.join(layout::segment_name(next)))?;
         }
+        kept.append(segments);
+        *segments = kept;
         Ok(())
     }
 

@@ -176,7 +176,7 @@ impl Found {
                     (entry.expires_at_ms, entry.version) = (expires_at_ms, version);
                 }
             }
-            Logged::Delete { key } => {
+            Logged::Delete { key, .. } => {
                 self.entries.remove(&address(key));
             }
             Logged::Clear { database } => self.entries.retain(|(of, _, _), _| *of != database),

@@ -14,7 +14,7 @@ use super::{
     record::{self, Seal, checksum, u32_at, u64_at},
 };
 use crate::{
-    engine::Sequence,
+    engine::{DatabaseTable, Sequence},
     error::Result,
     files::{File, Files},
 };
@@ -31,6 +31,9 @@ pub(super) struct Header {
     pub(super) directory_id: u64,
     pub(super) first: Sequence,
     pub(super) seal: Seal,
+    /// Which physical database each logical one was before the first change; `None` in a segment of a version
+    /// that did not say so.
+    pub(super) table: Option<DatabaseTable>,
 }
 
 impl Header {
@@ -48,20 +51,36 @@ impl Header {
             directory_id: u64_at(header, 16),
             first: u64_at(header, 24),
             seal: Seal { seed, salt: u32_at(header, 32) },
+            table: unpack(u64_at(header, 36)),
         })
     }
 
-    fn encode(directory_id: u64, first: Sequence, salt: u32) -> ([u8; HEADER_BYTES], Seal) {
+    fn encode(
+        directory_id: u64,
+        (first, table): (Sequence, &DatabaseTable),
+        salt: u32,
+    ) -> ([u8; HEADER_BYTES], Seal) {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[16..24].copy_from_slice(&directory_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&first.to_le_bytes());
         bytes[32..36].copy_from_slice(&salt.to_le_bytes());
+        bytes[36..44].copy_from_slice(&pack(table).to_le_bytes());
         let seed = checksum(0, &bytes[..HEADER_BYTES - 4]);
         bytes[HEADER_BYTES - 4..].copy_from_slice(&seed.to_le_bytes());
         (bytes, Seal { seed, salt })
     }
+}
+
+/// Four bits for each logical database.
+fn pack(table: &DatabaseTable) -> u64 {
+    table.iter().rev().fold(0, |packed, physical| packed << 4 | u64::from(*physical))
+}
+
+fn unpack(packed: u64) -> Option<DatabaseTable> {
+    let table: DatabaseTable = std::array::from_fn(|database| (packed >> (database * 4)) as u8 & 15);
+    record::mapping(&table)
 }
 
 /// Space for a segment that has no records and no final name yet.
@@ -97,9 +116,9 @@ impl Spare {
         files: &dyn Files,
         directory: &Path,
         directory_id: u64,
-        first: Sequence,
+        (first, table): (Sequence, &DatabaseTable),
     ) -> Result<Segment> {
-        let (header, seal) = Header::encode(directory_id, first, identity::random()? as u32);
+        let (header, seal) = Header::encode(directory_id, (first, table), identity::random()? as u32);
         self.file.write_at(&header, 0).map_err(|error| failed("write", &self.path, error))?;
         self.file.sync().map_err(|error| failed("sync", &self.path, error))?;
         let path = directory.join(layout::segment_name(first));

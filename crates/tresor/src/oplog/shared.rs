@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<Pending>,
     /// The first number whose durability promise is not kept yet; 0 once the log is poisoned.
     pub(super) released: AtomicU64,
+    /// The last number that readers of changes may be told of: in a segment, and durable as the level promises.
+    pub(super) readable: AtomicU64,
     /// The log thread sleeps, or is about to.
     pub(super) parked: AtomicBool,
     pub(super) thread: OnceLock<Thread>,
@@ -71,6 +73,7 @@ impl Shared {
             let state = &mut *state;
             state.durable_waiters.take_all(&mut woken);
             state.synced_waiters.take_all(&mut woken);
+            state.readers.take_all(&mut woken);
             state.room_waiters.take_all(&mut woken);
             let message = "the log could not be written, and what is on disk is uncertain; \
                  see to the disk, then start again";
@@ -85,17 +88,19 @@ impl Shared {
 
     /// Tells how far the log has come, and wakes whoever waited for that.
     pub(super) fn publish(&self, written: Sequence, synced: Sequence, woken: &mut Vec<Waker>) {
-        let reached = match self.options.durability {
-            Durability::None => Sequence::MAX - 1,
-            Durability::Interval { .. } => written,
-            Durability::Always => synced,
+        let (reached, readable) = match self.options.durability {
+            Durability::None => (Sequence::MAX - 1, written),
+            Durability::Interval { .. } => (written, written),
+            Durability::Always => (synced, synced),
         };
         {
             let mut state = self.state.lock();
             state.synced = synced;
             if state.poison.is_none() {
                 self.released.store(reached + 1, Ordering::Release);
+                self.readable.store(readable, Ordering::Release);
             }
+            state.readers.take_through(readable, woken);
             state.durable_waiters.take_through(reached, woken);
             state.synced_waiters.take_through(synced, woken);
         }
@@ -165,6 +170,46 @@ impl Drop for Progress<'_> {
             Goal::Released => state.durable_waiters.leave(self.ticket),
             Goal::Synced => state.synced_waiters.leave(self.ticket),
         }
+    }
+}
+
+/// Waits until the change `next` may be told to readers. Asks nobody to hurry: whoever waits for a change of his
+/// own does, and what nobody waits for is written soon.
+pub(super) struct Readable<'a> {
+    shared: &'a Shared,
+    next: Sequence,
+    ticket: Ticket,
+}
+
+impl<'a> Readable<'a> {
+    pub(super) fn new(shared: &'a Shared, next: Sequence) -> Self {
+        Self { shared, next, ticket: Ticket::default() }
+    }
+}
+
+impl Future for Readable<'_> {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { shared, next, mut ticket } = *self;
+        {
+            let mut state = shared.state.lock();
+            if let Some(stopped) = state.stopped() {
+                return Poll::Ready(Err(stopped));
+            }
+            if shared.readable.load(Ordering::Acquire) >= next {
+                return Poll::Ready(Ok(()));
+            }
+            state.readers.enter(&mut ticket, next, context.waker());
+        }
+        self.ticket = ticket;
+        Poll::Pending
+    }
+}
+
+impl Drop for Readable<'_> {
+    fn drop(&mut self) {
+        self.shared.state.lock().readers.leave(self.ticket);
     }
 }
 

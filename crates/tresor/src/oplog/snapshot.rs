@@ -3,7 +3,7 @@
 //! The engine passes over its entries in short slices while changes go on. That is sound because the
 //! snapshot notes the numbers at its start and end, takes its name only after the log is on disk
 //! through its end, and a start replays every change after its start over it. Log that lies wholly
-//! before the start is removed then, and so is the snapshot before: a second one would double the
+//! before the start may go then (`retention.rs`), and so does the snapshot before: a second one would double the
 //! space, and whatever damages a synced file that nobody touches may as well damage both.
 
 use std::sync::{Arc, atomic::Ordering};
@@ -11,6 +11,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{
     identity,
     layout::{self, Listing, failed},
+    retention,
     shared::{Goal, Progress, Shared},
     snapshot_file::Output,
 };
@@ -95,7 +96,8 @@ impl SnapshotWriter {
     /// Gives the snapshot up; the store stays as it was.
     pub fn abandon(self) {}
 
-    /// Removes segments that end before the snapshot's start, and other snapshots. What a crash or an
+    /// Removes segments that end before the snapshot's start, as far as they are not kept for readers of changes,
+    /// and other snapshots. What a crash or an
     /// error leaves behind, the next snapshot removes.
     fn remove_replaced(&self, end: Sequence) -> Result<()> {
         let shared = &*self.shared;
@@ -104,15 +106,14 @@ impl SnapshotWriter {
         for old in Listing::of(&names).snapshots.into_iter().filter(|&old| old < end) {
             identity::remove(&*shared.files, &shared.directory.join(layout::snapshot_name(old)))?;
         }
-        loop {
-            // The oldest segment is not needed once the one after it covers the snapshot's start.
-            let oldest = match shared.state.lock().segments[..] {
-                [oldest, next, ..] if next <= self.start + 1 => oldest,
-                _ => return Ok(()),
-            };
+        let segments = shared.state.lock().segments.clone();
+        let superseded = &segments[..retention::superseded(&segments, self.start)];
+        let over = retention::over(&*shared.files, &shared.directory, superseded, shared.options.keep_bytes)?;
+        for &oldest in &superseded[..over] {
             identity::remove(&*shared.files, &shared.directory.join(layout::segment_name(oldest)))?;
             shared.state.lock().segments.retain(|&first| first != oldest);
         }
+        Ok(())
     }
 }
 

@@ -21,7 +21,10 @@ use super::{
     segment::{Segment, Spare},
     shared::Shared,
 };
-use crate::{engine::Sequence, error::Result};
+use crate::{
+    engine::{DatabaseTable, Sequence},
+    error::Result,
+};
 
 /// How long an append that nobody waits for stays unwritten, at most.
 const TICK_NS: u64 = 50_000_000;
@@ -46,7 +49,7 @@ pub(super) struct Writer {
 
 /// What one turn has to do.
 struct Turn {
-    split: Option<usize>,
+    split: Option<(usize, DatabaseTable)>,
     last: Sequence,
     sync: bool,
     closing: bool,
@@ -113,11 +116,11 @@ impl Writer {
         if !self.records.is_empty() {
             self.active_ns = self.shared.clock.monotonic_ns();
             let mut records = mem::take(&mut self.records);
-            let split = turn.split.unwrap_or(records.len());
+            let split = turn.split.map_or(records.len(), |(at, _)| at);
             let (rest, next) = records.split_at_mut(split);
             self.write(rest)?;
-            if !next.is_empty() {
-                self.rotate(record::first_number(next))?;
+            if let Some((_, table)) = &turn.split {
+                self.rotate(record::first_number(next), table)?;
                 self.write(next)?;
             }
             self.written = turn.last;
@@ -164,7 +167,7 @@ impl Writer {
 
     /// Ends the current segment and goes on in the prepared one, whatever the level: nothing is ever
     /// unsynced before the last segment.
-    fn rotate(&mut self, first: Sequence) -> Result<()> {
+    fn rotate(&mut self, first: Sequence, table: &DatabaseTable) -> Result<()> {
         self.written = first - 1;
         if self.unsynced_since_ns.is_some() {
             self.sync()?;
@@ -173,7 +176,8 @@ impl Writer {
             unreachable!("records are only let in behind a split when a segment is prepared");
         };
         let shared = &*self.shared;
-        let segment = spare.start(&*shared.files, &shared.directory, shared.identity.directory_id, first)?;
+        let directory_id = shared.identity.directory_id;
+        let segment = spare.start(&*shared.files, &shared.directory, directory_id, (first, table))?;
         self.current = Some(segment);
         let mut state = shared.state.lock();
         // An empty segment of the same name, left by an earlier run, was replaced.

@@ -6,6 +6,7 @@
 mod always;
 mod always_p99;
 mod cassandra;
+mod changes;
 mod commands;
 mod console;
 mod cpu;
@@ -43,7 +44,7 @@ const fn row(name: &'static str, summary: &'static str, measure: fn(&Setup) -> O
     Row { name, summary, measure }
 }
 
-pub(super) const ROWS: [Row; 30] = [
+pub(super) const ROWS: [Row; 31] = [
     row("cpu", "processor time of GET and SET at pipeline depths 1, 16 and 64", cpu::of_a_small_store),
     row("cpu-1m", "the same with a million keys at depth 16", cpu::of_a_large_store),
     row("commands", "processor time of INCR, MGET, SETRANGE and BITCOUNT", commands::measure),
@@ -77,6 +78,7 @@ pub(super) const ROWS: [Row; 30] = [
     ),
     row("publish", "PUBLISH to a hundred subscribers", publish::measure),
     row("console", "the console's first view of a million keys", console::measure),
+    row("changes", "writers beside ten readers of the change feed", changes::measure),
     row("compression", "a GET of a compressed value", layers::compression),
 ];
 

@@ -8,6 +8,7 @@
 
 mod address;
 mod adopt;
+mod changes;
 mod check;
 mod chores;
 mod failure;
@@ -35,8 +36,8 @@ use self::{
     tables::Tables,
 };
 use super::{
-    Batch, Capabilities, Change, Count, DATABASES, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome,
-    Page, Removals, Scan, Seen, Sequence, Status, Visit,
+    Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, DATABASES, Each, Edit,
+    Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
     background::{Background, Chores, Schedule},
     cursors::Cursors,
 };
@@ -236,6 +237,14 @@ impl Engine for DiskEngine {
 
     fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
         adopt::adopt(&self.store, entries, above, now_ms)
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        changes::changes(&self.store, cursor, wanted)
     }
 
     fn durable(&self, upto: Sequence) -> Eventual<'_, ()> {

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Batch, Change, Edit, Effect, Eventual, Expires, Guard, KeyRef, Kind, Outcome, Sequence,
-        Version,
+        Applied, Batch, Change, Edit, Effect, Eventual, Expires, Guard, KeyRef, Kind, Outcome, Removal,
+        Sequence, Version,
         step::{Step, holds, retry},
     },
     error::Result,
@@ -135,6 +135,8 @@ pub(super) struct Entry<'a> {
     pub(super) was_due_ms: Option<u64>,
     /// A later change of the batch says what the entry is in the end.
     pub(super) superseded: bool,
+    /// It goes because its time is over.
+    pub(super) expires: bool,
 }
 
 /// Finds out what each change of a batch does, a later one seeing what an earlier one did.
@@ -334,6 +336,7 @@ impl<'p, 'a> Plan<'p, 'a> {
             result,
             was_due_ms,
             superseded: false,
+            expires: false,
         })));
         Ok(())
     }
@@ -350,6 +353,9 @@ fn blind_step<'a>(change: &Change<'a>) -> Result<Option<Step<'a>>> {
 fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
     match planned {
         Planned::Nothing(_) => None,
+        Planned::Entry(entry) if entry.expires => {
+            Some(Logged::Delete { key: entry.key, removal: Some(Removal::Expired) })
+        }
         Planned::Entry(entry) => Some(entry.step.logged(entry.key)),
         Planned::Clear(physical) => Some(Logged::Clear { database: *physical }),
         Planned::Mapping(mapping) => Some(Logged::Mapping(*mapping)),
@@ -482,7 +488,7 @@ pub(super) fn replay(whole: &mut Whole, version: Version, change: &Logged<'_>) -
         }
         Logged::Patch { key, offset, bytes } => (key, Step::Patch { offset, bytes: Cow::Borrowed(bytes) }),
         Logged::Expire { key, expires_at_ms } => (key, Step::Expire(expires_at_ms)),
-        Logged::Delete { key } => (key, Step::Delete),
+        Logged::Delete { key, .. } => (key, Step::Delete),
         Logged::Adopt { key, version, kind, expires_at_ms, value } => {
             return put_as_it_is(whole, key, version, (value, kind, expires_at_ms));
         }
@@ -538,5 +544,6 @@ pub(super) fn removal(key: KeyRef<'_>, address: Vec<u8>, was_due_ms: u64) -> Pla
         result: None,
         was_due_ms: Some(was_due_ms),
         superseded: false,
+        expires: true,
     }))
 }

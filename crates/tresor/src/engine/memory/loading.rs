@@ -107,7 +107,7 @@ fn replay_change(store: &Store, version: Version, change: Logged<'_>) {
         Logged::Expire { key, expires_at_ms } => {
             replay_step(store, key, &Step::Expire(expires_at_ms), version)
         }
-        Logged::Delete { key } => replay_step(store, key, &Step::Delete, version),
+        Logged::Delete { key, .. } => replay_step(store, key, &Step::Delete, version),
         Logged::Clear { database } => {
             let keyspace = store.keyspace(database);
             for number in 0..SHARDS {

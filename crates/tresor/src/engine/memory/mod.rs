@@ -38,8 +38,8 @@ use std::{
 
 use self::{loading::Loading, store::Store, table::Hasher};
 use super::{
-    Batch, Capabilities, Change, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals,
-    Scan, Seen, Sequence, Status, Visit,
+    Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Each, Edit, Engine, Eventual,
+    Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
     background::{Background, Chores, Schedule},
     disk,
     random::random_word,
@@ -66,6 +66,8 @@ pub struct MemoryOptions {
     pub snapshot_interval: Duration,
     /// Whom it tells of what it removes by itself.
     pub removals: Arc<Removals>,
+    /// Bytes of the latest changes that a volatile store keeps for readers of changes, from the first of them on.
+    pub change_buffer_bytes: usize,
 }
 
 impl Default for MemoryOptions {
@@ -75,6 +77,7 @@ impl Default for MemoryOptions {
             snapshot_log_bytes: 256 * 1024 * 1024,
             snapshot_interval: Duration::from_secs(3600),
             removals: Arc::default(),
+            change_buffer_bytes: 16 * 1024 * 1024,
         }
     }
 }
@@ -154,6 +157,7 @@ impl MemoryEngine {
             return Ok(());
         }
         self.store.set_closed();
+        self.store.changes.close();
         self.background.stop();
         let Some(log) = &self.store.log else { return Ok(()) };
         // The log has everything already: a failed snapshot makes the next start slower, no more.
@@ -236,6 +240,23 @@ impl Engine for MemoryEngine {
         match self.store.check_open() {
             Ok(()) => adopt::adopt(&self.store, entries, above, now_ms),
             Err(error) => Eventual::Now(Err(error)),
+        }
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        if let Err(error) = self.store.check_open() {
+            return Eventual::Now(Err(error));
+        }
+        match &self.store.log {
+            Some(log) => log.changes(cursor, wanted),
+            None => {
+                self.store.keep_changes();
+                self.store.changes.changes(self.store.latest(), cursor, wanted)
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
         Version, step::Step,
     },
     error::{Error, ErrorKind, Result},
-    oplog::{Log, Logged, Refused},
+    oplog::{ChangeBuffer, Log, Logged, Refused},
 };
 
 /// Numbers that a shard of a volatile store takes at a time.
@@ -52,6 +52,8 @@ pub(super) struct Store {
     pub(super) limit: Limit,
     pub(super) removals: Arc<Removals>,
     pub(super) log: Option<Arc<Log>>,
+    /// The latest changes, where there is no log and somebody reads them.
+    pub(super) changes: ChangeBuffer,
     pub(super) store_id: u64,
     pub(super) expired: ExpiryLagCounters,
     pub(super) evicted: AtomicU64,
@@ -92,6 +94,7 @@ impl Store {
             limit: Limit::new(options.limit.clone(), hasher),
             removals: options.removals.clone(),
             log: None,
+            changes: ChangeBuffer::new(store_id, options.change_buffer_bytes),
             store_id,
             expired: ExpiryLagCounters::new(opened_ms),
             evicted: AtomicU64::new(0),
@@ -173,6 +176,9 @@ impl Store {
         if let Some(log) = &self.log {
             return log.append(now_ms, &[change]);
         }
+        if self.changes.is_kept() {
+            return Ok(self.changes.append(&self.numbers, now_ms, &[change]));
+        }
         let (next, end) = shard.numbers;
         if next < end && next > self.lifted.load(Ordering::Relaxed) {
             shard.numbers.0 += 1;
@@ -187,11 +193,27 @@ impl Store {
     pub(super) fn number_all(&self, now_ms: u64, changes: &[Logged<'_>]) -> Result<Sequence, Refused> {
         match &self.log {
             Some(log) => log.append(now_ms, changes),
+            None if self.changes.concern(changes) => Ok(self.changes.append(&self.numbers, now_ms, changes)),
             None => {
                 let count = changes.len() as u64;
                 Ok(self.numbers.fetch_add(count, Ordering::Relaxed) + count - 1)
             }
         }
+    }
+
+    /// Keeps changes for readers from now on. Afterwards every change that is not kept can be seen.
+    pub(super) fn keep_changes(&self) {
+        if self.changes.is_kept() {
+            return;
+        }
+        self.changes.begin();
+        // Numbers that shards have set aside are lower than those to come: they must not be used any more.
+        self.lifted.fetch_max(self.latest(), Ordering::Relaxed);
+        // Whoever has not seen the flag holds a shard's lock.
+        for (_, keyspace) in self.all() {
+            (0..SHARDS).for_each(|number| drop(keyspace.lock(number)));
+        }
+        self.changes.is_whole_from(self.latest() + 1);
     }
 
     /// Lets later changes have numbers above `upto`; the latest number by then.
@@ -269,7 +291,8 @@ impl Store {
         let (key, member) = (key.to_vec(), member.to_vec());
         let hash = self.hasher.key(&key);
         let name = Name { key: &key, member: &member, spot: self.hasher.spot(hash, &member) };
-        let logged = Logged::Delete { key: KeyRef { database: physical, key: &key, member: &member } };
+        let removed = KeyRef { database: physical, key: &key, member: &member };
+        let logged = Logged::Delete { key: removed, removal: Some(why) };
         let version = self.number(shard, now_ms, logged)?;
         let address = Address { physical, shard: number, name };
         self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, (version, now_ms));

@@ -39,8 +39,9 @@ use self::{
 };
 use crate::{
     engine::{
-        Batch, CacheStatus, Capabilities, Change, Count, DATABASES, Each, Edit, Engine, Eventual, Isolation,
-        KeyRef, Outcome, Page, Scan, Seen, Sequence, Status, Visit, memory::Entry,
+        Batch, CacheStatus, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, DATABASES,
+        Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+        memory::Entry,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -201,6 +202,14 @@ impl Engine for Cached {
 
     fn adopt<'a>(&'a self, entries: &'a Page, above: Sequence, now_ms: u64) -> Eventual<'a, Sequence> {
         write::adopt(self, entries, above, now_ms)
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a mut ChangeCursor,
+        wanted: &'a ChangesWanted<'a>,
+    ) -> Eventual<'a, ChangePage> {
+        self.inner.changes(cursor, wanted)
     }
 
     #[inline]
