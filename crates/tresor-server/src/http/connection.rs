@@ -142,6 +142,10 @@ impl Connection {
             Err(problem) => self.refuse(problem),
         };
         cors::share(&self.shared.hosts, &parts.headers, response.headers_mut());
+        if self.shared.is_stopping() {
+            // This connection may not have heard of it yet.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let seen = Answered {
             route,
             method: method_index(&parts.method),
