@@ -4,10 +4,12 @@
 //! nobody is on the way by older routes, every shard's keys in the step are looked at: what lies where it
 //! does not belong is left over from a crash and removed, what moves is copied with its version, and the
 //! receivers' numbers are lifted above the givers'. When the copies are durable the layout's file passes
-//! the step, then the routes do, and when nobody looks at the old places any more those are emptied. Reads
-//! never wait; they go to the giver until the routes change.
+//! the step, then the routes do; when nobody looks at the old places any more the keys may be written again,
+//! and the old places are emptied. Reads never wait; they go to the giver until the routes change. Writes
+//! wait beyond that: who reads several keys by older routes must not find the old one of a key that has
+//! moved beside the new one of another.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, mem::replace, ops::Bound};
 
 use super::{
     core::{Core, start},
@@ -168,11 +170,17 @@ impl Step<'_> {
         })?;
         core.change_routes(|routes| {
             if let Some(moving) = &mut routes.moving {
-                moving.done = end.clone();
+                moving.settling = Some(replace(&mut moving.done, end.clone()));
                 moving.copying = None;
             }
         });
         block_on(core.stripes.pass());
+        // Nobody reads by the older routes any more.
+        core.change_routes(|routes| {
+            if let Some(moving) = &mut routes.moving {
+                moving.settling = None;
+            }
+        });
         drop(block_on(core.scans.all()));
         Ok(())
     }

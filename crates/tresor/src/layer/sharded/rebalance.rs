@@ -260,7 +260,7 @@ pub(super) fn set_out(core: &Core) {
     let Some(Moved { done, .. }) = laid.layout.moved.clone() else { return };
     let next = Arc::new(laid.ring(|seat| seat.next));
     core.change_routes(|routes| {
-        routes.moving = Some(Moving { next, done, copying: None });
+        routes.moving = Some(Moving { next, done, copying: None, settling: None });
         routes.members = laid.members();
     });
 }

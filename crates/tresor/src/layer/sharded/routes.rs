@@ -45,6 +45,9 @@ pub(super) struct Moving {
     pub(super) done: Place,
     /// Keys between `done` and here are being copied: those that move are not written meanwhile.
     pub(super) copying: Option<Place>,
+    /// Keys between here and `done` were just copied: those that moved are read in their new place, and not
+    /// written while somebody may still read them in the old one beside others in the new.
+    pub(super) settling: Option<Place>,
 }
 
 /// The way to every key.
@@ -64,7 +67,7 @@ pub(super) struct Routes {
 pub(super) struct Route {
     /// The shard that has it.
     pub(super) owner: u8,
-    /// It is being copied to another shard: read it, but do not write it now.
+    /// It is being copied to another shard, or was just now: read it, but do not write it yet.
     pub(super) copying: bool,
 }
 
@@ -100,13 +103,19 @@ impl Routes {
 pub(super) const PLAIN: Mapping = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 impl Moving {
+    /// Whether some keys may not be written now.
+    pub(super) fn holds_writes(&self) -> bool {
+        self.copying.is_some() || self.settling.is_some()
+    }
+
     fn route(&self, key: &[u8], hash: u64, owner: u8) -> Route {
         let next = self.next.owner(hash);
         if next == owner {
             return Route { owner, copying: false };
         }
         if self.done.is_behind(key) {
-            return Route { owner: next, copying: false };
+            let copying = self.settling.as_ref().is_some_and(|before| !before.is_behind(key));
+            return Route { owner: next, copying };
         }
         Route { owner, copying: self.copying.as_ref().is_some_and(|copying| copying.is_behind(key)) }
     }

@@ -12,7 +12,7 @@ use super::{
     core::{Core, start},
     plan::Plan,
     ring::hash_of_key,
-    routes::Routes,
+    routes::{Moving, Routes},
     stripes::Held,
     wanted::Wanted,
     write::physical,
@@ -74,8 +74,7 @@ impl Reach {
 }
 
 fn is_copied(routes: &Routes, changes: &[Change<'_>]) -> bool {
-    let copies = routes.moving.as_ref().is_some_and(|moving| moving.copying.is_some());
-    copies
+    routes.moving.as_ref().is_some_and(Moving::holds_writes)
         && changes
             .iter()
             .any(|change| change.key().is_none_or(|key| routes.route(key.key, hash_of_key(key.key)).copying))
