@@ -122,6 +122,32 @@ pub fn batches_are_seen_whole(make: &Make<'_>) {
     });
 }
 
+/// A read together is of one moment: of keys that are written one after another, none is seen ahead of the
+/// one before it.
+pub fn a_read_is_of_one_moment(make: &Make<'_>) {
+    let Some(subject) = Subject::able(make, |can| can.atomic_batches) else { return };
+    let names: Vec<[u8; 1]> = (0..8_u8).map(|number| [number]).collect();
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    let rounds: u64 = if subject.is_far() { 50 } else { 500 };
+    together(&subject, |subject, number| {
+        for round in 1..=rounds {
+            if number == 0 {
+                for key in &keys {
+                    subject.put(*key, round.to_string().as_bytes());
+                }
+                continue;
+            }
+            let (entries, _) = subject.seen(&keys, Isolation::Together);
+            let numbers: Vec<u64> =
+                entries.iter().map(|entry| number_in(entry.as_ref().map(|entry| entry.as_entry()))).collect();
+            assert!(
+                numbers.is_sorted_by(|one, next| one >= next),
+                "a later write without one before it: {numbers:?}"
+            );
+        }
+    });
+}
+
 /// Sums that batches move between keys stay what they are in every read together.
 pub fn transfers_keep_the_sum(make: &Make<'_>) {
     let Some(subject) = Subject::able(make, |can| can.atomic_batches && can.guards) else { return };

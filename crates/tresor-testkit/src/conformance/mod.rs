@@ -77,8 +77,8 @@ macro_rules! conformance_tests {
                 adopting_twice_is_adopting_once;
             histories: random_histories_agree_with_the_model;
             concurrency: every_increment_counts guarded_writers_do_not_overwrite one_of_many_creates
-                batches_are_seen_whole transfers_keep_the_sum threads_do_not_disturb_each_other
-                clear_and_swap_beside_writers members_are_seen_whole;
+                batches_are_seen_whole a_read_is_of_one_moment transfers_keep_the_sum
+                threads_do_not_disturb_each_other clear_and_swap_beside_writers members_are_seen_whole;
         );
     };
     (@topics $with:ident; $($topic:ident: $($case:ident)+;)+) => {

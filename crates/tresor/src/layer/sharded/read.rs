@@ -1,6 +1,8 @@
 //! Reads: one shard is asked as it is, several are asked at once and shown in the caller's order.
 //!
-//! All keys' stripes are held together, so a batch over several shards is seen whole or not at all.
+//! All keys' stripes are held together, so a batch over several shards is seen whole or not at all. Shards
+//! that are asked for one moment are asked with the stripes held alone: beside writers one would be asked
+//! before a write and another after a later one.
 
 use smallvec::SmallVec;
 
@@ -8,6 +10,8 @@ use super::{
     core::{Core, pass, start},
     member::Member,
     ring::hash_of_key,
+    routes::Routes,
+    stripes::Held,
 };
 use crate::{
     engine::{EntryRef, Eventual, Isolation, Kept, KeyRef, Seen, Sequence, Visit},
@@ -19,6 +23,12 @@ pub(super) struct Found {
     pub(super) entries: Vec<Option<Kept>>,
     pub(super) sequence: Sequence,
 }
+
+/// Keys that one shard is asked for, for each shard.
+type Groups<'a> = SmallVec<[(u8, Vec<KeyRef<'a>>); 8]>;
+
+/// Which of these groups each key is in.
+type Places = SmallVec<[usize; 16]>;
 
 /// Shows each key's entry, in the order of the keys.
 #[inline]
@@ -45,21 +55,7 @@ async fn read_several<'a>(
     visit: &'a mut Visit<'a>,
 ) -> Result<Seen> {
     let hashes: SmallVec<[u64; 16]> = keys.iter().map(|key| hash_of_key(key.key)).collect();
-    let _held = core.stripes.shared(&hashes).await;
-    let mut groups: SmallVec<[(u8, Vec<KeyRef<'a>>); 8]> = SmallVec::new();
-    let mut places: SmallVec<[usize; 16]> = SmallVec::new();
-    {
-        let routes = core.routes.load();
-        for (key, hash) in keys.iter().zip(&hashes) {
-            let owner = routes.route(key.key, *hash).owner;
-            let at = groups.iter().position(|group| group.0 == owner).unwrap_or_else(|| {
-                groups.push((owner, Vec::with_capacity(keys.len())));
-                groups.len() - 1
-            });
-            groups[at].1.push(routes.physical(*key));
-            places.push(at);
-        }
-    }
+    let (_held, groups, places) = hold(core, keys, &hashes, isolation).await;
     let answers = ask(core, &groups, isolation, now_ms);
     let mut found: SmallVec<[_; 8]> = SmallVec::new();
     let mut sequence = 0;
@@ -73,6 +69,40 @@ async fn read_several<'a>(
         visit(index, entry.as_ref().map(Kept::as_entry));
     }
     Ok(Seen { sequence })
+}
+
+/// Holds the keys' stripes as the read needs them, and has the keys by shard.
+async fn hold<'a>(
+    core: &'a Core,
+    keys: &[KeyRef<'a>],
+    hashes: &[u64],
+    isolation: Isolation,
+) -> (Held<'a>, Groups<'a>, Places) {
+    let held = core.stripes.shared(hashes).await;
+    let (groups, places) = by_shard(&core.routes.load(), keys, hashes);
+    if isolation == Isolation::Each || groups.len() == 1 {
+        return (held, groups, places);
+    }
+    drop(held);
+    let held = core.stripes.exclusive(hashes).await;
+    let (groups, places) = by_shard(&core.routes.load(), keys, hashes);
+    (held, groups, places)
+}
+
+/// Keys by the shard that has them.
+fn by_shard<'a>(routes: &Routes, keys: &[KeyRef<'a>], hashes: &[u64]) -> (Groups<'a>, Places) {
+    let mut groups = Groups::new();
+    let place = |(key, hash): (&KeyRef<'a>, &u64)| {
+        let owner = routes.route(key.key, *hash).owner;
+        let at = groups.iter().position(|group| group.0 == owner).unwrap_or_else(|| {
+            groups.push((owner, Vec::with_capacity(keys.len())));
+            groups.len() - 1
+        });
+        groups[at].1.push(routes.physical(*key));
+        at
+    };
+    let places = keys.iter().zip(hashes).map(place).collect();
+    (groups, places)
 }
 
 /// Asks several shards at once.
