@@ -295,9 +295,9 @@ pub(super) fn part(field: Option<&[u8]>, value: &[u8]) -> Option<Vec<u8>> {
 
 /// A number of the few spellings that are used here, in hundredths.
 fn scaled(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let is_number =
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"-.e".contains(&byte));
+    // Random bytes are a number now and then, with a sign or blanks too.
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let number: f64 = is_number.then(|| text.parse().ok()).flatten()?;
     Some((number * 100.0).round() as i64)
 }
