@@ -21,6 +21,7 @@ mod keys;
 mod kv;
 mod kv_requests;
 mod limits;
+mod lines;
 mod listing;
 mod metrics;
 mod openapi;
