@@ -15,7 +15,7 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
-    changes, command, console, cors,
+    changes, command, console, content_coding, cors,
     counters::{Answered, method_index},
     encryption, entries_page, entry,
     exchange::{Answer, Exchange},
@@ -141,6 +141,7 @@ impl Connection {
             Err(problem) if route.is_of_commands() => self.refuse(problem.with_reply_text()),
             Err(problem) => self.refuse(problem),
         };
+        content_coding::code(&parts.headers, &mut response);
         cors::share(&self.shared.hosts, &parts.headers, response.headers_mut());
         let seen = Answered {
             route,

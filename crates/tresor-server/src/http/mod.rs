@@ -19,6 +19,7 @@ mod command_words;
 mod conditions;
 mod connection;
 mod console;
+mod content_coding;
 mod cors;
 mod counters;
 mod document;

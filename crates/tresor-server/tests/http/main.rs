@@ -8,6 +8,7 @@ mod batch;
 mod batch_guards;
 mod changes;
 mod client;
+mod coding;
 mod commands;
 mod console;
 mod cors;
