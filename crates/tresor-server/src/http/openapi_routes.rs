@@ -507,7 +507,8 @@ const REBALANCE: &[Operation] = &[
     operation("POST", "Gives shards other weights, or goes on with a move.")
         .parameters(&[Parameter::DryRun])
         .body(Content::Json("Rebalance"))
-        .answers(MOVING),
+        .answers(MOVING)
+        .problems(&[404]),
     operation("DELETE", "Removes a shard that is called rebalance.")
         .parameters(&[Parameter::DryRun])
         .answers(MOVING)
