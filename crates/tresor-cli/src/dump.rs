@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tresor::reply::Reply;
+use tresor::{engine::Kind, reply::Reply};
+use tresor_server::entry_line::EntryLine;
 
 use crate::{
-    entry_line::{Entry, Kind},
     failure::{Failure, Outcome},
     progress::Progress,
     resp::{Client, RespOptions},
@@ -68,10 +68,7 @@ fn dump(client: &mut Client, only: Option<u8>, output: &mut impl Write) -> Outco
             let page = client.call(&[b"TRESOR.SCAN", &cursor, b"COUNT", PAGE_ENTRIES])?;
             let (next, entries) = page_of(page, database).ok_or_else(unexpected)?;
             for entry in &entries {
-                let line = entry.to_line().map_err(|error| {
-                    Failure::failed(format!("{}: {error}", String::from_utf8_lossy(&entry.key)))
-                })?;
-                writeln!(output, "{line}")?;
+                output.write_all(&entry.to_line())?;
             }
             progress.advance(entries.len() as u64);
             if next == b"0" {
@@ -101,14 +98,14 @@ fn unexpected() -> Failure {
 }
 
 /// The next cursor and the entries of a page; each is key, value, kind, and expiry or null.
-fn page_of(reply: Reply, database: u8) -> Option<(Vec<u8>, Vec<Entry>)> {
+fn page_of(reply: Reply, database: u8) -> Option<(Vec<u8>, Vec<EntryLine>)> {
     let Reply::Array(parts) = reply else { return None };
     let [Reply::Bulk(next), Reply::Array(entries)] = parts.as_slice() else { return None };
-    let entries: Option<Vec<Entry>> = entries.iter().map(|entry| entry_of(entry, database)).collect();
+    let entries: Option<Vec<EntryLine>> = entries.iter().map(|entry| entry_of(entry, database)).collect();
     Some((next.to_vec(), entries?))
 }
 
-fn entry_of(reply: &Reply, database: u8) -> Option<Entry> {
+fn entry_of(reply: &Reply, database: u8) -> Option<EntryLine> {
     let Reply::Array(parts) = reply else { return None };
     let [Reply::Bulk(key), Reply::Bulk(value), Reply::Bulk(kind), expiry] = parts.as_slice() else {
         return None;
@@ -123,5 +120,5 @@ fn entry_of(reply: &Reply, database: u8) -> Option<Entry> {
         Reply::Null => None,
         _ => return None,
     };
-    Some(Entry { database, key: key.to_vec(), value: value.to_vec(), kind, expires_at_ms })
+    Some(EntryLine { database, key: key.to_vec(), value: value.to_vec(), kind, expires_at_ms })
 }

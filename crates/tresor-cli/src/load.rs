@@ -9,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tresor::reply::Reply;
+use tresor::{engine::Kind, reply::Reply};
+use tresor_server::entry_line::EntryLine;
 
 use crate::{
     dump::select,
-    entry_line::{Entry, Kind},
     failure::{Failure, Outcome},
     progress::Progress,
     resp::{Client, RespOptions},
@@ -59,7 +59,7 @@ fn load(server: &RespOptions, mut input: impl BufRead, progress: &Progress) -> O
         }
         progress.advance(read as u64);
         if !line.trim().is_empty() {
-            match Entry::from_line(&line) {
+            match EntryLine::from_line(&line) {
                 Ok(entry) => loader.put(number, &entry)?,
                 Err(error) => {
                     loader.settle()?;
@@ -85,15 +85,15 @@ struct Loader {
 }
 
 impl Loader {
-    fn put(&mut self, line: u64, entry: &Entry) -> Outcome {
+    fn put(&mut self, line: u64, entry: &EntryLine) -> Outcome {
         if entry.database != self.database {
             self.settle()?;
             select(&mut self.client, entry.database)?;
             self.database = entry.database;
         }
         let kind: &[u8] = match entry.kind {
-            Kind::Raw => b"RAW",
             Kind::Json => b"JSON",
+            Kind::Raw | Kind::Packed => b"RAW",
         };
         match entry.expires_at_ms {
             None => self.client.queue(&[b"TRESOR.PUT", &entry.key, &entry.value, kind]),

@@ -13,7 +13,6 @@ mod completions;
 mod compress;
 mod copy;
 mod dump;
-mod entry_line;
 mod failure;
 mod load;
 mod man;

@@ -48,6 +48,16 @@ impl Form {
         }
     }
 
+    /// The same for text that must not have several lines. Blanks at either end of JSON would be lost with the
+    /// text around them.
+    fn on_one_line(kind: Kind, bytes: &[u8]) -> Self {
+        let is_one_line = || memchr::memchr2(b'\n', b'\r', bytes).is_none() && bytes.trim_ascii() == bytes;
+        match kind {
+            Kind::Json if !is_one_line() || std::str::from_utf8(bytes).is_err() => Self::Base64,
+            kind => Self::of(kind, bytes),
+        }
+    }
+
     fn brackets(self) -> (&'static [u8], &'static [u8]) {
         match self {
             Self::Json => (b"", b""),
@@ -89,6 +99,12 @@ pub(crate) struct ValuePieces<B> {
 impl<B: AsRef<[u8]>> ValuePieces<B> {
     pub(crate) fn new(kind: Kind, bytes: B) -> Self {
         let form = Form::of(kind, bytes.as_ref());
+        Self { bytes, form, at: 0 }
+    }
+
+    /// Without line breaks; the kind of what is then base64 has to be said beside it.
+    pub(crate) fn on_one_line(kind: Kind, bytes: B) -> Self {
+        let form = Form::on_one_line(kind, bytes.as_ref());
         Self { bytes, form, at: 0 }
     }
 

@@ -8,6 +8,7 @@ mod apart;
 pub mod assemble;
 mod buffers;
 mod connection;
+pub mod entry_line;
 mod found;
 mod group_commit;
 mod held;

@@ -1,4 +1,5 @@
-//! All entries of a database as one JSON object, in key order, written while it is sent.
+//! Entries in key order, written while they are sent: all of a database as one JSON object, or those of a range
+//! as lines.
 //!
 //! Holds one page of the scan and one frame, whatever the size of the store: the next page is read
 //! when the client has taken this one. The gate is left between pages, so a slow reader stops nobody.
@@ -7,19 +8,22 @@
 
 use std::{
     future::Future,
+    ops::{Bound, RangeInclusive},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use tresor::{
     Result,
-    engine::{Content, Order, Page, Position, Scan},
+    engine::{Content, EntryRef, KeyRef, Order, Page, Position, Scan, behind_prefix},
     session::Session,
     transaction::TransactionId,
 };
 
 use crate::{
+    entry_line,
     http::{Turn, enter, leave},
     json::{ValuePieces, write_key},
 };
@@ -55,13 +59,34 @@ impl View {
     }
 }
 
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// As the members of one object.
+    Object,
+    /// Each as a line of its own (`entry_line.rs`).
+    Lines,
+}
+
+/// The keys that are listed.
+struct Prefix {
+    lower: Vec<u8>,
+    upper: Bound<Vec<u8>>,
+}
+
 /// A listing being sent.
 pub(crate) struct Listing {
+    shape: Shape,
+    prefix: Rc<Prefix>,
+    /// The databases that are not finished, the one being read first.
+    databases: RangeInclusive<u8>,
     page: Page,
     /// Entries of the page that are written.
     written: usize,
     /// A value begun but not finished.
     pieces: Option<ValuePieces<Bytes>>,
+    /// What stands behind that value.
+    closing: Vec<u8>,
     source: Source,
     separator: &'static [u8],
 }
@@ -70,16 +95,36 @@ pub(crate) struct Listing {
 enum Source {
     View(View),
     Reading(NextPage),
-    /// The closing bracket is written.
+    /// Everything is written.
     Finished,
 }
 
 impl Listing {
-    /// Reads the first page, so that a store that cannot be listed answers with an error.
-    pub(crate) async fn start(mut view: View, number: u8) -> Result<Self> {
-        view.parts().0.select(number);
-        let (view, page) = read_page(view, Position::Start).await;
-        Ok(Self { page: page?, written: 0, pieces: None, source: Source::View(view), separator: b"{" })
+    /// All entries of a database as one object. Reads the first page, so that a store that cannot be listed
+    /// answers with an error.
+    pub(crate) async fn start(view: View, number: u8) -> Result<Self> {
+        Self::begin(view, Shape::Object, number..=number, b"").await
+    }
+
+    /// The entries of some databases whose keys begin with a prefix, as lines; reads the first page too.
+    pub(crate) async fn lines(view: View, databases: RangeInclusive<u8>, prefix: &[u8]) -> Result<Self> {
+        Self::begin(view, Shape::Lines, databases, prefix).await
+    }
+
+    async fn begin(view: View, shape: Shape, databases: RangeInclusive<u8>, prefix: &[u8]) -> Result<Self> {
+        let prefix = Rc::new(Prefix { lower: prefix.to_vec(), upper: behind_prefix(prefix) });
+        let (view, page) = read_page(view, *databases.start(), prefix.clone(), Position::Start).await;
+        Ok(Self {
+            shape,
+            prefix,
+            databases,
+            page: page?,
+            written: 0,
+            pieces: None,
+            closing: Vec::new(),
+            source: Source::View(view),
+            separator: if shape == Shape::Object { b"{" } else { b"" },
+        })
     }
 
     /// The next frame; `None` after the last.
@@ -93,12 +138,12 @@ impl Listing {
             }
             match std::mem::replace(&mut self.source, Source::Finished) {
                 Source::Finished => return Poll::Ready(None),
-                Source::View(view) => match self.page.next.take() {
-                    Some(position) => self.source = Source::Reading(Box::pin(read_page(view, position))),
-                    None => {
-                        frame.extend_from_slice(if self.separator == b"{" { b"{}" } else { b"}" });
-                        return Poll::Ready(Some(Ok(frame.into())));
+                Source::View(view) => match self.next_place() {
+                    Some((number, position)) => {
+                        let reading = read_page(view, number, self.prefix.clone(), position);
+                        self.source = Source::Reading(Box::pin(reading));
                     }
+                    None => self.write_end(&mut frame),
                 },
                 reading @ Source::Reading(_) => self.source = reading,
             }
@@ -109,6 +154,23 @@ impl Listing {
                 return Poll::Ready(Some(Err(error)));
             }
         }
+    }
+
+    /// Where the next page begins: its database, and the place in it.
+    fn next_place(&mut self) -> Option<(u8, Position)> {
+        if let Some(position) = self.page.next.take() {
+            return Some((*self.databases.start(), position));
+        }
+        self.databases.next();
+        (!self.databases.is_empty()).then(|| (*self.databases.start(), Position::Start))
+    }
+
+    fn write_end(&self, frame: &mut Vec<u8>) {
+        frame.extend_from_slice(match (self.shape, self.separator) {
+            (Shape::Lines, _) => b"",
+            (Shape::Object, b"{") => b"{}",
+            (Shape::Object, _) => b"}",
+        });
     }
 
     fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
@@ -127,6 +189,7 @@ impl Listing {
             if let Some(pieces) = &mut self.pieces {
                 if pieces.write_next(frame) {
                     self.pieces = None;
+                    frame.append(&mut self.closing);
                 }
                 continue;
             }
@@ -135,27 +198,65 @@ impl Listing {
             if !key.member.is_empty() {
                 continue;
             }
-            frame.extend_from_slice(std::mem::replace(&mut self.separator, b","));
-            write_key(frame, key.key);
-            frame.push(b':');
+            if self.shape == Shape::Object {
+                frame.extend_from_slice(std::mem::replace(&mut self.separator, b","));
+            }
+            self.shape.write_opening(frame, key);
             if entry.value.bytes().len() > LARGE_VALUE_BYTES {
-                self.pieces = Some(ValuePieces::new(entry.kind, entry.value.to_bytes()));
+                self.pieces = Some(self.shape.pieces(&entry, entry.value.to_bytes()));
+                self.shape.write_closing(&mut self.closing, &entry);
             } else {
-                ValuePieces::new(entry.kind, entry.value.bytes()).write_all(frame);
+                self.shape.pieces(&entry, entry.value.bytes()).write_all(frame);
+                self.shape.write_closing(frame, &entry);
             }
         }
     }
 }
 
+impl Shape {
+    fn write_opening(self, out: &mut Vec<u8>, key: KeyRef<'_>) {
+        match self {
+            Self::Object => {
+                write_key(out, key.key);
+                out.push(b':');
+            }
+            Self::Lines => entry_line::write_opening(out, key.database, key.key),
+        }
+    }
+
+    fn pieces<B: AsRef<[u8]>>(self, entry: &EntryRef<'_>, bytes: B) -> ValuePieces<B> {
+        match self {
+            Self::Object => ValuePieces::new(entry.kind, bytes),
+            Self::Lines => ValuePieces::on_one_line(entry.kind, bytes),
+        }
+    }
+
+    fn write_closing(self, out: &mut Vec<u8>, entry: &EntryRef<'_>) {
+        if self == Self::Lines {
+            entry_line::write_closing(out, entry.kind, entry.expires_at_ms);
+        }
+    }
+}
+
 /// One page, once what it shows is durable.
-async fn read_page(mut view: View, position: Position) -> (View, Result<Page>) {
-    let page = read(&mut view, position).await;
+async fn read_page(
+    mut view: View,
+    number: u8,
+    prefix: Rc<Prefix>,
+    position: Position,
+) -> (View, Result<Page>) {
+    let page = read(&mut view, number, &prefix, position).await;
     (view, page)
 }
 
-async fn read(view: &mut View, position: Position) -> Result<Page> {
+async fn read(view: &mut View, number: u8, prefix: &Prefix, position: Position) -> Result<Page> {
     let (session, transaction) = view.parts();
-    let mut scan = Scan::all(session.selected(), Order::Ascending, Content::Entries, PAGE_ENTRIES);
+    session.select(number);
+    let mut scan = Scan::all(number, Order::Ascending, Content::Entries, PAGE_ENTRIES);
+    if !prefix.lower.is_empty() {
+        scan.lower = Bound::Included(&prefix.lower);
+        scan.upper = prefix.upper.as_ref().map(Vec::as_slice);
+    }
     scan.position = position;
     enter(session, transaction).await?;
     let page = session.scan(&scan).await;

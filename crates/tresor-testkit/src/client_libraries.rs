@@ -25,7 +25,7 @@ const INSTALLED: &str = "installed";
 /// The libraries of one language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientLibraries {
-    /// redis-py, Django and Flask-Session, installed by pip.
+    /// redis-py, Django, Flask-Session and schemathesis, installed by pip.
     Python,
     /// ioredis, node-redis and @upstash/redis, installed by npm.
     Node,
@@ -40,7 +40,7 @@ impl ClientLibraries {
     /// The libraries by name.
     pub fn names(self) -> &'static str {
         match self {
-            Self::Python => "redis-py, Django and Flask-Session",
+            Self::Python => "redis-py, Django, Flask-Session and schemathesis",
             Self::Node => "ioredis, node-redis and @upstash/redis",
             Self::Go => "go-redis",
         }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     database::Database,
-    engine::{Content, Order, Page, Position, Scan},
+    engine::{Content, Order, Page, Position, Scan, behind_prefix},
     error::Result,
     key::Key,
     value::Value,
@@ -160,12 +160,4 @@ impl Database {
         let prefix = prefix.as_ref();
         Entries::new(Pages::new(self, Bound::Included(prefix.to_vec()), behind_prefix(prefix)))
     }
-}
-
-/// The bound behind every key that begins with a prefix.
-pub(crate) fn behind_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
-    let Some(last) = prefix.iter().rposition(|byte| *byte < u8::MAX) else { return Bound::Unbounded };
-    let mut bound = prefix[..=last].to_vec();
-    bound[last] += 1;
-    Bound::Excluded(bound)
 }

@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     database::Database,
-    engine::{Content, Order, Position, Scan},
-    entries::{Entries, behind_prefix},
+    engine::{Content, Order, Position, Scan, behind_prefix},
+    entries::Entries,
     error::{Error, Result},
     value::Value,
 };

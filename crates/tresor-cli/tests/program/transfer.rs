@@ -1,8 +1,8 @@
 //! `dump` and `load`: what one writes makes the same entries again when the other reads it.
 
-use std::fs;
+use std::{fs, process::Command};
 
-use tresor_testkit::{Server, TemporaryDirectory, tresor_program};
+use tresor_testkit::{Server, TemporaryDirectory, programs, tresor_program};
 
 /// Runs a subcommand against the Redis port of `server`.
 fn at(server: &Server, arguments: &[&str], input: &[u8]) -> tresor_program::Finished {
@@ -52,6 +52,11 @@ fn a_dump_loaded_elsewhere_dumps_the_same() {
         r#"{"db":15,"key":"elsewhere","value":"1","kind":"raw"}"#,
     ] {
         assert!(dump.stdout.lines().any(|each| each == line), "no {line}");
+    }
+    if let Some(curl) = programs::require("curl") {
+        let exported = Command::new(curl).args(["--silent", &first.url("/v1/export")]).output();
+        let exported = exported.expect("curl runs");
+        assert_eq!(sorted(&String::from_utf8_lossy(&exported.stdout)), sorted(&dump.stdout));
     }
     let loaded = at(&second, &["load"], dump.stdout.as_bytes());
     assert_eq!((loaded.code, loaded.stderr.as_str()), (Some(0), ""), "no progress bar without a terminal");

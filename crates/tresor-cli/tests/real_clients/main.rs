@@ -4,9 +4,10 @@
 //! listens to messages, and goes on after the server was stopped and started again: it asks for that on its
 //! output and reads on its input that it is done, so nothing here waits by time. redis-cli, which wants a
 //! terminal, and redis-rs, which is in our own language, go the same way in files of their own. @upstash/redis
-//! comes in over HTTP.
+//! comes in over HTTP, and so does schemathesis (`described_requests.rs`).
 
 mod client_program;
+mod described_requests;
 mod redis_cli;
 mod redis_rs;
 mod served;

@@ -151,7 +151,7 @@ fn is_own_origin(origin: &HeaderValue, host: &HeaderValue) -> bool {
 /// send without asking first.
 pub(super) fn check_post(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     let is_deliberate = || {
-        media_type(headers).is_some_and(|media_type| media_type == "application/json")
+        matches!(media_type(headers).as_deref(), Some("application/json" | "application/x-ndjson"))
             || headers.keys().any(|name| name == "x-requested-with" || name.as_str().starts_with("x-tresor-"))
     };
     if method != Method::POST || is_deliberate() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tresor::Error;
 
-use super::{change_stream::ChangeStream, entries_page::FoundDocument};
+use super::{change_stream::ChangeStream, content_coding::CodedBody, entries_page::FoundDocument};
 use crate::{json::ValuePieces, listing::Listing};
 
 /// The body of an answer.
@@ -29,6 +29,8 @@ pub(super) enum Body {
     Found(Box<FoundDocument>),
     /// Changes as they happen.
     Changes(Box<ChangeStream>),
+    /// Another one, compressed.
+    Coded(Box<CodedBody>),
 }
 
 /// `{"key":…,"value":…}` of a value too large to be written at once.
@@ -58,11 +60,14 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Self::Listing(listing) = &mut *self {
-            return listing.poll_next(context).map(|frame| frame.map(|frame| frame.map(Frame::data)));
-        }
-        if let Self::Changes(stream) = &mut *self {
-            return stream.poll_next(context).map(|frame| frame.map(|frame| frame.map(Frame::data)));
+        let streamed = match &mut *self {
+            Self::Listing(listing) => Some(listing.poll_next(context)),
+            Self::Changes(stream) => Some(stream.poll_next(context)),
+            Self::Coded(coded) => Some(coded.poll_next(context)),
+            _ => None,
+        };
+        if let Some(polled) = streamed {
+            return polled.map(|frame| frame.map(|frame| frame.map(Frame::data)));
         }
         let (frame, rest) = match std::mem::replace(&mut *self, Self::Empty) {
             Self::Full(bytes) if !bytes.is_empty() => (bytes, Self::Empty),
@@ -71,21 +76,29 @@ impl hyper::body::Body for Body {
                 let (frame, is_last) = document.next_frame();
                 (frame.into(), if is_last { Self::Empty } else { Self::Found(document) })
             }
-            Self::Full(_) | Self::Empty | Self::Listing(_) | Self::Changes(_) => return Poll::Ready(None),
+            Self::Full(_) | Self::Empty | Self::Listing(_) | Self::Changes(_) | Self::Coded(_) => {
+                return Poll::Ready(None);
+            }
         };
         *self = rest;
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Empty)
+        match self {
+            Self::Empty => true,
+            Self::Coded(coded) => coded.is_finished(),
+            _ => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Entry(_) | Self::Listing(_) | Self::Found(_) | Self::Changes(_) => SizeHint::default(),
+            Self::Entry(_) | Self::Listing(_) | Self::Found(_) | Self::Changes(_) | Self::Coded(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use tresor::{
     session::Session,
 };
 
-use super::etag::Etag;
+use super::{content_coding::plain_tag, etag::Etag};
 
 /// How often a write is tried whose guard is overtaken by others' writes.
 const ATTEMPTS: usize = 32;
@@ -140,7 +140,7 @@ impl Tag<'_> {
     /// The version in it, if it is one that this store may have told.
     fn version(&self, store_id: u64) -> Option<Version> {
         let tag = Etag::parse(self.opaque).ok()?;
-        (tag.store_id == store_id && tag.to_string() == self.opaque).then_some(tag.version)
+        (tag.store_id == store_id && tag.to_string() == plain_tag(self.opaque)).then_some(tag.version)
     }
 }
 

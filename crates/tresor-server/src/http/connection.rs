@@ -15,11 +15,11 @@ use super::{
     access::{check_password, check_post, check_sender},
     batch,
     body::Body,
-    changes, command, console, cors,
+    changes, command, console, content_coding, cors,
     counters::{Answered, method_index},
     encryption, entries_page, entry,
     exchange::{Answer, Exchange},
-    find, health, increment, indexes, keys, kv,
+    export, find, health, import, increment, indexes, keys, kv,
     linger::{self, Leftover},
     metrics_page, openapi,
     problem::Problem,
@@ -141,6 +141,7 @@ impl Connection {
             Err(problem) if route.is_of_commands() => self.refuse(problem.with_reply_text()),
             Err(problem) => self.refuse(problem),
         };
+        content_coding::code(&parts.headers, &mut response);
         cors::share(&self.shared.hosts, &parts.headers, response.headers_mut());
         if self.shared.is_stopping() {
             // This connection may not have heard of it yet.
@@ -201,8 +202,8 @@ impl Connection {
 fn check_route(route: Route, parts: &Parts) -> Result<(), Problem> {
     if route == Route::Unknown {
         let detail = "there is nothing here: see / (the console), /kv, /keys, /v1/entries, /v1/changes, /v1/query, /v1/indexes, \
-                      /v1/command, /v1/batch, /v1/transactions, /v1/shards, /v1/encryption, /openapi.json, /livez, \
-                      /readyz and /metrics";
+                      /v1/command, /v1/batch, /v1/export, /v1/import, /v1/transactions, /v1/shards, /v1/encryption, \
+                      /openapi.json, /livez, /readyz and /metrics";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let method = parts.method.as_str();
@@ -234,6 +235,8 @@ async fn dispatch(exchange: Exchange<'_>, route: Route, key: &str) -> Answer {
         Route::EncryptionRotate => encryption::rotate(exchange).await,
         Route::Shards | Route::Rebalance | Route::Shard => shards::answer(exchange, route, key).await,
         Route::Batch => batch::answer(exchange).await,
+        Route::Export => export::answer(exchange).await,
+        Route::Import => import::answer(exchange).await,
         Route::Entry => entry::answer(exchange, key).await,
         Route::EntryIncrement => increment::answer(exchange, key).await,
         route if route.is_of_commands() => command::answer(exchange, route).await,

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
     body::Body,
+    content_coding::plain_tag,
     exchange::{Answer, Exchange},
     problem::Problem,
 };
@@ -106,11 +107,13 @@ fn tags() -> &'static [HeaderValue] {
     })
 }
 
-/// Whether `If-None-Match` names this tag; intermediaries may have made it a weak one.
+/// Whether `If-None-Match` names this tag; intermediaries may have made it a weak one, and compression one of its own.
 fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = listed.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given).as_bytes() == tag.as_bytes())
+    let opaque = |tag: &str| plain_tag(tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')).to_owned();
+    let wanted = tag.to_str().map(opaque).unwrap_or_default();
+    tags.any(|given| given == "*" || opaque(given) == wanted)
 }
 
 #[cfg(test)]

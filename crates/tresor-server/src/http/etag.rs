@@ -1,7 +1,8 @@
 //! ETags: which state of an entry somebody has seen.
 //!
 //! The store's id and the entry's version. No version comes twice in a store, and a store whose versions
-//! may begin again has another id then; so equal tags mean the same entry, across restarts too.
+//! may begin again has another id then; so equal tags mean the same entry, across restarts too. The tag of a
+//! compressed answer has the coding's name behind that (`content_coding.rs`), and is read as the same.
 
 use std::fmt;
 
@@ -9,6 +10,8 @@ use tresor::{
     Error, Result, Version,
     engine::{Guard, MAX_SEQUENCE},
 };
+
+use super::content_coding::plain_tag;
 
 /// An entry's tag, shown without the quotes that a header has around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +21,11 @@ pub(super) struct Etag {
 }
 
 impl Etag {
-    /// Reads what [`Display`](fmt::Display) writes, in quotes or not.
+    /// Reads what [`Display`](fmt::Display) writes, in quotes or not, or what a compressed answer makes of it.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let inside = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let read = || {
-            let (store_id, version) = inside.split_once('-')?;
+            let (store_id, version) = plain_tag(inside).split_once('-')?;
             Some(Self { store_id: u64::from_str_radix(store_id, 16).ok()?, version: version.parse().ok()? })
         };
         read().ok_or_else(|| Error::invalid(format!("{text:?} is no version: send one that an answer told")))

@@ -47,8 +47,11 @@ pub(super) async fn list_committed(exchange: &Exchange<'_>, database: u8) -> Ans
 
 /// Answers with all entries of a database: one JSON object in key order.
 pub(super) async fn list(view: View, database: u8) -> Answer {
-    let listing = Listing::start(view, database).await?;
-    Ok(json(Body::Listing(Box::new(listing)), StatusCode::OK))
+    Ok(listing(Listing::start(view, database).await?))
+}
+
+pub(super) fn listing(listing: Listing) -> Response<Body> {
+    json(Body::Listing(Box::new(listing)), StatusCode::OK)
 }
 
 async fn put(mut exchange: Exchange<'_>) -> Answer {

@@ -1,8 +1,8 @@
 //! The HTTP front door: `/` (the console), `/kv`, `/keys`, `/v1`, `/livez`, `/readyz` and `/metrics` on hyper's HTTP/1 server.
 //!
 //! `connection.rs` is the way of a request: sender, path, password, method, then the handler in `kv.rs`,
-//! `keys.rs`, `entry.rs`, `changes.rs`, `increment.rs`, `command.rs`, `batch.rs`, `transactions.rs`, `shards.rs`,
-//! `encryption.rs`, `console.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
+//! `keys.rs`, `entry.rs`, `changes.rs`, `increment.rs`, `command.rs`, `batch.rs`, `export.rs`, `import.rs`,
+//! `transactions.rs`, `shards.rs`, `encryption.rs`, `console.rs`, `health.rs`, `openapi.rs` or `metrics_page.rs`.
 //! Handlers know sessions and entries, never sockets.
 //! Why hyper without a framework: `docs/decisions/0003-hyper.md`.
 
@@ -10,6 +10,7 @@ mod access;
 mod batch;
 mod batch_run;
 mod body;
+mod body_lines;
 mod capped_list;
 mod change_stream;
 mod changes;
@@ -18,6 +19,7 @@ mod command_words;
 mod conditions;
 mod connection;
 mod console;
+mod content_coding;
 mod cors;
 mod counters;
 mod document;
@@ -26,8 +28,10 @@ mod entries_page;
 mod entry;
 mod etag;
 mod exchange;
+mod export;
 mod find;
 mod health;
+mod import;
 mod increment;
 mod indexes;
 mod keys;

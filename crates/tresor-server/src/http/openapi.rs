@@ -225,6 +225,7 @@ fn content(content: Content) -> Value {
             "application/json": any, "text/plain; charset=utf-8": any, "application/octet-stream": any,
         }),
         Content::Anything => json!({ "application/json": any, "*/*": any }),
+        Content::Lines => json!({ "application/x-ndjson": { "schema": { "type": "string" } } }),
         Content::Text => json!({ "text/plain; charset=utf-8": { "schema": { "type": "string" } } }),
         Content::Page => json!({ "text/html; charset=utf-8": { "schema": { "type": "string" } } }),
         Content::PageFile => json!({

@@ -53,6 +53,8 @@ pub(super) enum Content {
     Raw,
     /// A value of any type.
     Anything,
+    /// Entries as lines of JSON.
+    Lines,
     Text,
     Metrics,
     /// The console's page.
@@ -67,6 +69,8 @@ pub(super) enum Content {
 #[derive(Clone, Copy)]
 pub(super) enum Parameter {
     Database,
+    /// The same where it may be left out.
+    OneDatabase(&'static str),
     Ttl,
     Key,
     DryRun,
@@ -95,6 +99,9 @@ impl Parameter {
             Self::Database => {
                 let schema = json!({ "type": "integer", "minimum": 0, "maximum": 15, "default": 0 });
                 ("query", "db", schema, "The numbered database.")
+            }
+            Self::OneDatabase(description) => {
+                ("query", "db", json!({ "type": "integer", "minimum": 0, "maximum": 15 }), description)
             }
             Self::Ttl => {
                 let schema = json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1e11 });
@@ -220,6 +227,8 @@ pub(super) fn described(route: Route) -> &'static [Operation] {
         Route::CommandPipeline => PIPELINE,
         Route::CommandMultiExec => MULTI_EXEC,
         Route::Batch => BATCH,
+        Route::Export => EXPORT,
+        Route::Import => IMPORT,
         Route::Transactions => TRANSACTIONS,
         Route::Transaction => TRANSACTION,
         Route::TransactionCommit => COMMIT,
@@ -419,6 +428,21 @@ const BATCH: &[Operation] = &[operation("POST", "Applies operations as one step,
     .body(Content::Json("Batch"))
     .answers(&[answer(200, "What each has done or read.", Content::Json("BatchResults"))])];
 
+const EXPORT: &[Operation] = &[operation("GET", "Tells entries as lines of JSON, however many there are.")
+    .parameters(&[
+        Parameter::OneDatabase("This numbered database alone."),
+        Parameter::Option("prefix", "Keys that begin so."),
+    ])
+    .answers(&[answer(200, "A line for each entry, in key order.", Content::Lines)])];
+
+const IMPORT: &[Operation] = &[operation("POST", "Puts entries from lines of JSON, however many there are.")
+    .parameters(&[
+        Parameter::OneDatabase("All into this numbered database, whatever the lines say."),
+        Parameter::Choice("if", &["absent"], "What is there already stays."),
+    ])
+    .body(Content::Lines)
+    .answers(&[answer(200, "How many were put.", Content::Json("Imported"))])];
+
 const TRANSACTIONS: &[Operation] = &[
     operation("GET", "Lists the open transactions of all front doors.").answers(&[answer(
         200,
@@ -483,7 +507,8 @@ const REBALANCE: &[Operation] = &[
     operation("POST", "Gives shards other weights, or goes on with a move.")
         .parameters(&[Parameter::DryRun])
         .body(Content::Json("Rebalance"))
-        .answers(MOVING),
+        .answers(MOVING)
+        .problems(&[404]),
     operation("DELETE", "Removes a shard that is called rebalance.")
         .parameters(&[Parameter::DryRun])
         .answers(MOVING)

@@ -47,6 +47,7 @@ fn exactly(members: &Value, optional: &Value) -> Value {
 
 fn entries() -> Value {
     let key = json!({ "type": "string", "description": "UTF-8, or `base64:` and base64." });
+    let count = json!({ "type": "integer", "minimum": 0 });
     json!({
         "KeyText": key,
         "Value": {
@@ -57,6 +58,7 @@ fn entries() -> Value {
         "Entries": { "type": "object", "additionalProperties": reference("Value") },
         "EntryOrEntries": { "anyOf": [reference("Entry"), reference("Entries")] },
         "Sum": exactly(&json!({ "key": reference("KeyText"), "value": { "type": "number" } }), &json!({})),
+        "Imported": exactly(&json!({ "imported": count, "skipped": count, "expired": count }), &json!({})),
         "Version": { "type": "string", "pattern": "^[0-9a-f]{16}-[0-9]+$" },
         "Seconds": { "type": "number", "exclusiveMinimum": 0 },
     })
@@ -273,7 +275,7 @@ fn others() -> Value {
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
         }),
         &json!({
-            "key": reference("KeyText"), "index": count, "version": reference("Version"),
+            "key": reference("KeyText"), "index": count, "line": count, "imported": count, "version": reference("Version"),
             "reason": { "enum": ["exists", "absent", "changed"] },
             "error": { "type": "string", "description": "The same in Redis's words, beneath /v1/command." },
         }),

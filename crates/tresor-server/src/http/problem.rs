@@ -45,6 +45,12 @@ impl Problem {
         self
     }
 
+    /// Says which line of the body it is about.
+    pub(super) fn at_line(mut self, line: u64) -> Self {
+        self.detail = format!("line {line}: {}", self.detail);
+        self.member("line", line)
+    }
+
     /// The same problem with another status than its kind has elsewhere.
     pub(super) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }

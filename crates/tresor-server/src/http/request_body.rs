@@ -59,7 +59,7 @@ async fn read_rest(
 }
 
 /// The next piece of data; `None` at the end. Trailers are dropped.
-async fn next_piece(body: &mut Incoming, deadline: Instant) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn next_piece(body: &mut Incoming, deadline: Instant) -> Result<Option<Bytes>, Problem> {
     loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,

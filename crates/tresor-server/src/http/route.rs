@@ -25,6 +25,8 @@ pub(super) enum Route {
     Rebalance,
     Shard,
     Batch,
+    Export,
+    Import,
     Entry,
     EntryIncrement,
     Command,
@@ -45,7 +47,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Every route; `ALL[route as usize]` is `route`.
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::Console,
         Self::ConsoleFile,
         Self::Kv,
@@ -65,6 +67,8 @@ impl Route {
         Self::Rebalance,
         Self::Shard,
         Self::Batch,
+        Self::Export,
+        Self::Import,
         Self::Entry,
         Self::EntryIncrement,
         Self::Command,
@@ -122,6 +126,8 @@ impl Route {
             "/v1/encryption/rotate" => Self::EncryptionRotate,
             "/v1/shards" => Self::Shards,
             "/v1/batch" => Self::Batch,
+            "/v1/export" => Self::Export,
+            "/v1/import" => Self::Import,
             "/v1/command" => Self::Command,
             "/v1/command/pipeline" => Self::CommandPipeline,
             "/v1/command/multi-exec" => Self::CommandMultiExec,
@@ -205,6 +211,8 @@ impl Route {
             Self::Rebalance => "/v1/shards/rebalance",
             Self::Shard => "/v1/shards/{name}",
             Self::Batch => "/v1/batch",
+            Self::Export => "/v1/export",
+            Self::Import => "/v1/import",
             Self::Entry => "/v1/entries/{key}",
             Self::EntryIncrement => "/v1/entries/{key}/increment",
             Self::Command => "/v1/command",
@@ -230,12 +238,14 @@ impl Route {
                 "GET, HEAD, PUT, DELETE"
             }
             Self::Index => "GET, HEAD, PUT, DELETE",
-            Self::Indexes => "GET, HEAD",
+            Self::Indexes | Self::Export => "GET, HEAD",
             Self::Keys | Self::Livez | Self::Readyz | Self::Metrics | Self::Encryption => "GET, HEAD",
             Self::TransactionKeys | Self::OpenApi | Self::Changes => "GET, HEAD",
             Self::Console | Self::ConsoleFile => "GET, HEAD",
             Self::Entries => "GET, HEAD, DELETE",
-            Self::EncryptionRotate | Self::Batch | Self::Query | Self::EntryIncrement => "POST",
+            Self::EncryptionRotate | Self::Batch | Self::Import | Self::Query | Self::EntryIncrement => {
+                "POST"
+            }
             Self::Command | Self::CommandPipeline | Self::CommandMultiExec => "POST",
             Self::TransactionCommit | Self::TransactionRollback | Self::TransactionAbort => "POST",
             Self::Shards | Self::Transactions => "GET, HEAD, POST",

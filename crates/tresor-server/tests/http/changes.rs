@@ -17,7 +17,7 @@ use crate::{
     running::{Running, Setup, server},
 };
 
-fn following() -> Running {
+pub(crate) fn following() -> Running {
     let engine: Arc<dyn Engine> = MemoryEngine::volatile(&MemoryOptions::default()).unwrap();
     Setup { engine, ..Setup::default() }.start()
 }

@@ -39,7 +39,7 @@ pub use eventual::{Eventual, Later, block_on, block_on_for};
 pub use expiry_lag::{ExpiryLag, ExpiryLagCounters};
 pub(crate) use kept::Kept;
 pub use removals::{Audience, Removal, Removals};
-pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan};
+pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan, behind_prefix};
 
 /// Called once for each key of a read, in order, with the entry or `None` (absent or expired).
 /// It runs under the engine's lock: it is short and never calls an engine.

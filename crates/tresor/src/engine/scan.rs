@@ -85,6 +85,14 @@ impl Scan<'_> {
     }
 }
 
+/// The bound behind every key that begins with a prefix.
+pub fn behind_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let Some(last) = prefix.iter().rposition(|byte| *byte < u8::MAX) else { return Bound::Unbounded };
+    let mut bound = prefix[..=last].to_vec();
+    bound[last] += 1;
+    Bound::Excluded(bound)
+}
+
 /// A page's values end it early once they are this many bytes together.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 

@@ -18,8 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Index;
 use crate::{
     clock::Clock,
-    engine::{Content, Engine, Order, Scan},
-    entries::behind_prefix,
+    engine::{Content, Engine, Order, Scan, behind_prefix},
     error::{Error, ErrorKind, Result},
 };
 

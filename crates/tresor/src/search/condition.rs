@@ -12,7 +12,8 @@ use super::{
     pointer::{Pointer, text_of},
 };
 use crate::{
-    entries::{behind_prefix, possible},
+    engine::behind_prefix,
+    entries::possible,
     error::{Error, Result},
 };
 

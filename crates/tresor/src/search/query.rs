@@ -14,8 +14,7 @@ use super::{
     vector::{self, Metric},
 };
 use crate::{
-    engine::{MAX_KEY_BYTES, Order},
-    entries::behind_prefix,
+    engine::{MAX_KEY_BYTES, Order, behind_prefix},
     error::{Error, Result},
 };
 

@@ -4,11 +4,13 @@
 //! (`isolated`). Each notes the highest sequence number that its reply tells of, which is what the reply
 //! waits for. The choice stands here once, so that no command can forget it.
 
+use std::slice;
+
 use smallvec::SmallVec;
 
 use super::Session;
 use crate::{
-    engine::{Applied, Batch, Change, Count, Edit, EntryRef, Isolation, KeyRef, Outcome, Page, Scan},
+    engine::{Applied, Batch, Change, Count, Each, Edit, EntryRef, Isolation, KeyRef, Outcome, Page, Scan},
     error::Result,
 };
 
@@ -93,6 +95,21 @@ impl Session {
     pub async fn write_blind(&mut self, changes: &[Change<'_>]) -> Result<bool> {
         let outcome = self.write_batch(Batch::blind(changes)).await?;
         Ok(matches!(outcome.applied, Applied::Whole(_)))
+    }
+
+    /// Applies changes of single entries without guards, each for itself, those of one key in their order;
+    /// tells which have failed.
+    pub async fn write_each(&mut self, changes: &[Change<'_>]) -> Result<Each> {
+        if self.direct && !self.core.notifications.are_on() {
+            let each = self.core.engine.write_each(changes, self.now_ms).await?;
+            self.saw(each.sequence);
+            return Ok(each);
+        }
+        let mut each = Each::default();
+        for (index, change) in changes.iter().enumerate() {
+            each.note(index, self.write_batch(Batch::blind(slice::from_ref(change))).await);
+        }
+        Ok(each)
     }
 
     #[inline]
