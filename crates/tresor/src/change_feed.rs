@@ -61,6 +61,10 @@ impl FromStr for FeedPosition {
     }
 }
 
+/// No change at all: what an engine answers beside the changes is wanted alone.
+const NOTHING: ChangesWanted<'static> =
+    ChangesWanted { database: 0, prefix: b"", values: false, limit: 0, wait: false };
+
 /// What a reader wants to be told. By default every change from now on, without values.
 #[derive(Clone, Debug)]
 pub struct FeedOptions {
@@ -98,10 +102,6 @@ impl FeedOptions {
     #[must_use]
     pub fn values(self) -> Self {
         Self { values: true, ..self }
-    }
-
-    pub(crate) fn are_values_wanted(&self) -> bool {
-        self.values
     }
 
     /// At most so many changes in a page; 1 to 1024.
@@ -169,8 +169,7 @@ impl Database {
         };
         if options.since.is_none() {
             // Now is now, and not when the first page is asked for.
-            let wanted = ChangesWanted { database: 0, prefix: b"", values: false, limit: 0, wait: false };
-            self.core.engine.changes(&mut cursor, &wanted).await?;
+            self.core.engine.changes(&mut cursor, &NOTHING).await?;
         }
         Ok(ChangeFeed { database: self.clone(), options: options.clone(), cursor })
     }
@@ -203,10 +202,13 @@ impl ChangeFeed {
         }
     }
 
+    pub(crate) fn tells_values(&self) -> bool {
+        self.options.values
+    }
+
     /// Where it stands, with the store's id.
     pub(crate) async fn position(&self) -> Result<FeedPosition> {
-        let wanted = ChangesWanted { database: 0, prefix: b"", values: false, limit: 0, wait: false };
-        let page = self.database.core.engine.changes(&mut self.cursor.clone(), &wanted).await?;
+        let page = self.database.core.engine.changes(&mut self.cursor.clone(), &NOTHING).await?;
         // What is gone is told as a gap, and that comes behind the position that was asked for.
         let sequence = self.cursor.through();
         Ok(FeedPosition { store_id: Some(page.store_id), sequence })

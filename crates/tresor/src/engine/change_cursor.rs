@@ -5,7 +5,8 @@
 //! it is told of the gap.
 
 use super::{
-    change_page::{ChangePage, DatabaseTable, Gap},
+    change_page::{ChangePage, Gap},
+    database_table::DatabaseTable,
     entry::Sequence,
 };
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{
     change_cursor::ChangeCursor,
-    entry::{DATABASES, EntryRef, Kind, Sequence, ValueRef, Version},
+    entry::{EntryRef, Kind, Sequence, ValueRef, Version},
 };
 
 /// Bytes of keys and values after which a page is full.
@@ -179,9 +179,6 @@ impl ChangePage {
         })
     }
 }
-
-/// The physical number of each logical database.
-pub(crate) type DatabaseTable = [u8; DATABASES as usize];
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -73,8 +73,21 @@ impl Wake for Unpark {
 
 /// Runs a future on the calling thread for so long, parking it between polls; `None` when it had not answered by then.
 pub fn block_on_for<F: Future>(future: F, wait: Duration) -> Option<F::Output> {
-    let deadline = Instant::now().checked_add(wait);
-    let mut future = std::pin::pin!(future);
+    // What is too far away to be a moment never comes.
+    poll_until(pin!(future), Instant::now().checked_add(wait))
+}
+
+/// Runs a future on the calling thread, parking it between polls.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    // Most futures of a local engine are ready at once: try before paying for a waker.
+    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return output;
+    }
+    poll_until(future, None).expect("what has no deadline is waited for")
+}
+
+fn poll_until<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
@@ -86,22 +99,5 @@ pub fn block_on_for<F: Future>(future: F, wait: Duration) -> Option<F::Output> {
             Some(Duration::ZERO) => return None,
             Some(left) => thread::park_timeout(left),
         }
-    }
-}
-
-/// Runs a future on the calling thread, parking it between polls.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    // Most futures of a local engine are ready at once: try before paying for a waker.
-    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return output;
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        thread::park();
     }
 }

@@ -10,6 +10,7 @@ mod batch;
 mod change_cursor;
 mod change_page;
 pub mod cursors;
+pub(crate) mod database_table;
 pub mod disk;
 mod entry;
 mod eventual;
@@ -22,15 +23,15 @@ mod removals;
 mod scan;
 pub(crate) mod step;
 
-use std::slice;
+use std::{slice, sync::Arc};
 
 use crate::error::{Error, ErrorKind};
 
 pub use batch::{Applied, Batch, Change, Each, Edit, Edited, Effect, Expires, Guard, Outcome};
 pub use change_cursor::ChangeCursor;
 pub(crate) use change_cursor::Place;
-pub(crate) use change_page::DatabaseTable;
 pub use change_page::{ChangeKind, ChangePage, ChangeRef, ChangesWanted, Gap};
+pub(crate) use database_table::{DatabaseTable, UNSWAPPED};
 pub use entry::{
     DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, SHARED_VALUE_BYTES, Sequence, ValueRef,
     Version,
@@ -266,6 +267,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Figures for INFO, metrics and the curious; keys as last counted, where counting is dear. May take
     /// a moment; never on a hot path.
     fn status(&self) -> Eventual<'_, Status>;
+
+    /// Has what the engine removes by itself told to these from now on. Called once, before anything else, for an
+    /// engine that was opened elsewhere; one that removes nothing by itself, or cannot say what, ignores it.
+    fn tell_removals(&self, removals: &Arc<Removals>) {
+        let _ = removals;
+    }
 
     /// Makes a point to start from quickly (a snapshot, a saved file) and answers when it is on disk.
     fn save(&self) -> Eventual<'_, ()>;

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Batch, Change, DATABASES, Edited, Engine, EntryRef, Expires, Guard, Isolation, KeyRef, Kind,
-        Outcome,
+        Applied, Batch, Change, DatabaseTable, Edited, Engine, EntryRef, Expires, Guard, Isolation, KeyRef,
+        Kind, Outcome, UNSWAPPED,
     },
     error::{Error, ErrorKind, Result},
     yield_now::yield_now,
@@ -150,7 +150,7 @@ async fn prepare<'x, C: Codec>(
     coded.read_decoded(&names, Isolation::Together, now_ms, &mut keep).await?;
     let play = Play {
         entries,
-        databases: databases(),
+        databases: UNSWAPPED,
         puts: vec![None; changes.len()],
         max_value_bytes: coded.capabilities().max_value_bytes,
         now_ms,
@@ -158,14 +158,9 @@ async fn prepare<'x, C: Codec>(
     Ok(Prepared { puts: play.all(changes)?, checks })
 }
 
-/// Under which number each database stood before the batch.
-fn databases() -> [u8; DATABASES as usize] {
-    std::array::from_fn(|number| number as u8)
-}
-
 /// The entries that patches are for, as they are called before the batch, each once.
 fn patched_names<'x>(changes: &[Change<'x>]) -> Vec<KeyRef<'x>> {
-    let mut databases = databases();
+    let mut databases = UNSWAPPED;
     let mut names: Vec<KeyRef<'x>> = Vec::new();
     for change in changes {
         match *change {
@@ -209,7 +204,7 @@ impl Current<'_> {
 struct Play<'x> {
     /// By their names before the batch.
     entries: HashMap<KeyRef<'x>, Current<'x>>,
-    databases: [u8; DATABASES as usize],
+    databases: DatabaseTable,
     puts: Puts,
     max_value_bytes: usize,
     now_ms: u64,

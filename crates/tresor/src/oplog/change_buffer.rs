@@ -19,11 +19,11 @@ use parking_lot::Mutex;
 
 use super::{
     changes::{Asked, take, tell_gap},
-    record::{self, Logged, Record},
+    record::{self, Logged, Record, note_tables},
     waiters::{Ticket, Waiters},
 };
 use crate::{
-    engine::{ChangeCursor, ChangePage, ChangesWanted, DatabaseTable, Eventual, Place, Sequence},
+    engine::{ChangeCursor, ChangePage, ChangesWanted, DatabaseTable, Eventual, Place, Sequence, UNSWAPPED},
     error::{Error, ErrorKind, Result},
 };
 
@@ -66,7 +66,7 @@ struct Chunk {
 impl ChangeBuffer {
     /// A buffer that keeps nothing yet.
     pub(crate) fn new(store_id: u64, most_bytes: usize) -> Self {
-        let table = std::array::from_fn(|database| database as u8);
+        let table = UNSWAPPED;
         let state = Mutex::new(State { table, ..State::default() });
         Self { store_id, most_bytes, kept: AtomicBool::new(false), state }
     }
@@ -231,7 +231,7 @@ fn read(
 impl State {
     fn append(&mut self, (first, now_ms): (Sequence, u64), changes: &[Logged<'_>], most_bytes: usize) {
         if !self.keeps {
-            return self.note_tables(changes);
+            return note_tables(&mut self.table, changes);
         }
         if self.open.records.is_empty() {
             (self.open.first, self.open.table) = (first, self.table);
@@ -239,7 +239,7 @@ impl State {
         let before = self.open.records.len();
         record::encode(&mut self.open.records, first, now_ms, changes);
         self.bytes += self.open.records.len() - before;
-        self.note_tables(changes);
+        note_tables(&mut self.table, changes);
         if self.open.records.len() >= CHUNK_BYTES {
             let full = std::mem::take(&mut self.open);
             self.chunks.push_back(Arc::new(full));
@@ -252,14 +252,6 @@ impl State {
                 (None, false) => self.open.first,
                 (None, true) => first + changes.len() as u64,
             };
-        }
-    }
-
-    fn note_tables(&mut self, changes: &[Logged<'_>]) {
-        for change in changes {
-            if let Logged::Mapping(table) = change {
-                self.table = *table;
-            }
         }
     }
 }

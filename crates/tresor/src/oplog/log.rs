@@ -181,7 +181,7 @@ impl Log {
         state.reserve(bytes, changes.len())?;
         let first = state.next;
         record::encode(&mut state.buffer, first, now_ms, changes);
-        state.note_tables(changes);
+        record::note_tables(&mut state.table, changes);
         state.next += changes.len() as u64;
         state.time_ms = state.time_ms.max(now_ms);
         let last = state.next - 1;

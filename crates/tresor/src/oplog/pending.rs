@@ -5,7 +5,7 @@
 //! record that does not fit into the rest of the current segment goes to the next one; the place in
 //! the buffer where that happens is the split.
 
-use super::{log::Refused, record::Logged, waiters::Waiters};
+use super::{log::Refused, waiters::Waiters};
 use crate::{
     engine::{DatabaseTable, MAX_SEQUENCE, Sequence},
     error::{Error, ErrorKind, Result},
@@ -126,16 +126,6 @@ impl Pending {
             self.current_room = room - size;
         }
         Ok(())
-    }
-
-    /// Notes what changes do to the databases' numbers.
-    #[inline]
-    pub(super) fn note_tables(&mut self, changes: &[Logged<'_>]) {
-        for change in changes {
-            if let Logged::Mapping(table) = change {
-                self.table = *table;
-            }
-        }
     }
 
     /// Why appends are refused, if they are.

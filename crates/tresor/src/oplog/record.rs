@@ -8,7 +8,10 @@
 //! promised from damage to what was.
 
 use crate::{
-    engine::{DATABASES, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, Removal, Sequence, ValueRef, Version},
+    engine::{
+        DATABASES, DatabaseTable, EntryRef, KeyRef, Kind, MAX_KEY_BYTES, Removal, Sequence, ValueRef,
+        Version, database_table::table_of,
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -72,7 +75,7 @@ pub enum Logged<'a> {
         database: u8,
     },
     /// The physical number of each logical database, after a swap.
-    Mapping([u8; DATABASES as usize]),
+    Mapping(DatabaseTable),
     /// The entry is now this, under a version that it had elsewhere.
     Adopt {
         /// Which entry.
@@ -100,7 +103,7 @@ pub enum Replayed<'a> {
     /// The beginning of a snapshot.
     Snapshot {
         /// Its table from logical to physical database.
-        mapping: [u8; DATABASES as usize],
+        mapping: DatabaseTable,
         /// How many entries it holds, all databases together; 0 if that is not known.
         entries: u64,
     },
@@ -220,7 +223,7 @@ impl<'a> Parts<'a> {
             3 => Logged::Expire { key, expires_at_ms: number },
             4 => Logged::Delete { key, removal: removal_of(self.kind) },
             5 => Logged::Clear { database: key.database },
-            6 => Logged::Mapping(mapping(value)?),
+            6 => Logged::Mapping(table_of(value)?),
             7 => {
                 let (kind, version) = (Kind::from_byte(self.kind)?, self.version?);
                 Logged::Adopt { key, version, kind, expires_at_ms: number, value }
@@ -249,11 +252,14 @@ fn removal_of(byte: u8) -> Option<Removal> {
     }
 }
 
-/// A table from logical to physical databases, if the bytes are one: each number once.
-pub(super) fn mapping(bytes: &[u8]) -> Option<[u8; DATABASES as usize]> {
-    let table: [u8; DATABASES as usize] = bytes.try_into().ok()?;
-    let seen = table.iter().fold(0_u32, |seen, &number| seen | 1_u32.checked_shl(number.into()).unwrap_or(0));
-    (seen == (1 << DATABASES) - 1).then_some(table)
+/// Notes in the table what changes do to the databases' numbers.
+#[inline]
+pub(super) fn note_tables(table: &mut DatabaseTable, changes: &[Logged<'_>]) {
+    for change in changes {
+        if let Logged::Mapping(changed) = change {
+            *table = *changed;
+        }
+    }
 }
 
 /// The bytes that a record of these changes takes in a segment, or why it cannot be one.

@@ -17,7 +17,7 @@ use super::{
     snapshot_file::Input,
 };
 use crate::{
-    engine::{DatabaseTable, Sequence},
+    engine::{DatabaseTable, Sequence, UNSWAPPED},
     error::{Error, ErrorKind, Result},
     files::{Files, Open},
 };
@@ -81,7 +81,7 @@ pub(super) fn recover(
     keep_bytes: u64,
     replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
 ) -> Result<Recovered> {
-    let mut table = std::array::from_fn(|database| database as u8);
+    let mut table = UNSWAPPED;
     let replay = &mut |replayed: Replayed<'_>| {
         match replayed {
             Replayed::Snapshot { mapping, .. }

@@ -22,7 +22,7 @@ use super::{
     snapshot_file::{Input, Output},
 };
 use crate::{
-    engine::{DATABASES, EntryRef, KeyRef, Kind, Sequence, ValueRef, Version},
+    engine::{DatabaseTable, EntryRef, KeyRef, Kind, Sequence, UNSWAPPED, ValueRef, Version},
     error::{Error, ErrorKind, Result},
     files::Files,
 };
@@ -78,7 +78,7 @@ pub fn salvage(files: &dyn Files, directory: &Path, into: &Path) -> Result<Salva
 #[derive(Default)]
 struct Found {
     entries: BTreeMap<Address, Entry>,
-    mapping: Option<[u8; DATABASES as usize]>,
+    mapping: Option<DatabaseTable>,
     /// Everything up to here is in the snapshot.
     start: Sequence,
     /// The number after the last change found.
@@ -203,7 +203,7 @@ impl Found {
             let entry = EntryRef { value: ValueRef::Shared(&value), kind, version, expires_at_ms };
             output.entry(KeyRef { database, key: &key, member: &member }, &entry)?;
         }
-        let mapping = self.mapping.unwrap_or_else(|| std::array::from_fn(|number| number as u8));
+        let mapping = self.mapping.unwrap_or(UNSWAPPED);
         output.finish(latest, self.time_ms, &mapping)?;
         self.salvaged.entries = output.entries;
         self.salvaged.latest = latest;

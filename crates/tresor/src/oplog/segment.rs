@@ -14,7 +14,10 @@ use super::{
     record::{self, Seal, checksum, u32_at, u64_at},
 };
 use crate::{
-    engine::{DatabaseTable, Sequence},
+    engine::{
+        DatabaseTable, Sequence,
+        database_table::{self, table_of},
+    },
     error::Result,
     files::{File, Files},
 };
@@ -51,7 +54,7 @@ impl Header {
             directory_id: u64_at(header, 16),
             first: u64_at(header, 24),
             seal: Seal { seed, salt: u32_at(header, 32) },
-            table: unpack(u64_at(header, 36)),
+            table: table_of(&database_table::unpack(u64_at(header, 36))),
         })
     }
 
@@ -66,21 +69,11 @@ impl Header {
         bytes[16..24].copy_from_slice(&directory_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&first.to_le_bytes());
         bytes[32..36].copy_from_slice(&salt.to_le_bytes());
-        bytes[36..44].copy_from_slice(&pack(table).to_le_bytes());
+        bytes[36..44].copy_from_slice(&database_table::pack(table).to_le_bytes());
         let seed = checksum(0, &bytes[..HEADER_BYTES - 4]);
         bytes[HEADER_BYTES - 4..].copy_from_slice(&seed.to_le_bytes());
         (bytes, Seal { seed, salt })
     }
-}
-
-/// Four bits for each logical database.
-fn pack(table: &DatabaseTable) -> u64 {
-    table.iter().rev().fold(0, |packed, physical| packed << 4 | u64::from(*physical))
-}
-
-fn unpack(packed: u64) -> Option<DatabaseTable> {
-    let table: DatabaseTable = std::array::from_fn(|database| (packed >> (database * 4)) as u8 & 15);
-    record::mapping(&table)
 }
 
 /// Space for a segment that has no records and no final name yet.

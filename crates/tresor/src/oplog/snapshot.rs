@@ -97,8 +97,7 @@ impl SnapshotWriter {
     pub fn abandon(self) {}
 
     /// Removes segments that end before the snapshot's start, as far as they are not kept for readers of changes,
-    /// and other snapshots. What a crash or an
-    /// error leaves behind, the next snapshot removes.
+    /// and other snapshots. What a crash or an error leaves behind, the next snapshot removes.
     fn remove_replaced(&self, end: Sequence) -> Result<()> {
         let shared = &*self.shared;
         let names =

@@ -17,7 +17,7 @@ use super::{
     record::{self, MAX_RECORD_BYTES, Replayed, checksum, u32_at, u64_at},
 };
 use crate::{
-    engine::{DATABASES, EntryRef, KeyRef, Sequence},
+    engine::{DatabaseTable, EntryRef, KeyRef, Sequence, UNSWAPPED, database_table::table_of},
     error::Result,
     files::{File, Files, Open},
 };
@@ -45,7 +45,7 @@ pub(super) struct Summary {
     pub(super) start: Sequence,
     pub(super) entries: u64,
     pub(super) time_ms: u64,
-    pub(super) mapping: [u8; DATABASES as usize],
+    pub(super) mapping: DatabaseTable,
 }
 
 /// A snapshot being written, under its unfinished name.
@@ -133,12 +133,7 @@ impl Output {
     }
 
     /// Writes what is left and the trailer, and syncs. The file still has its unfinished name.
-    pub(super) fn finish(
-        &mut self,
-        end: Sequence,
-        time_ms: u64,
-        mapping: &[u8; DATABASES as usize],
-    ) -> Result<()> {
+    pub(super) fn finish(&mut self, end: Sequence, time_ms: u64, mapping: &DatabaseTable) -> Result<()> {
         self.flush()?;
         self.block.clear();
         self.block.resize(BLOCK_HEADER_BYTES, 0);
@@ -177,7 +172,7 @@ impl Input {
         let whole = checksum(input.seed, &trailer[4..]) == u32_at(&trailer, 0)
             && u32_at(&trailer, 12) == IS_TRAILER
             && u64_at(body, 0) == end;
-        let (true, Some(mapping)) = (whole, record::mapping(&body[24..])) else {
+        let (true, Some(mapping)) = (whole, table_of(&body[24..])) else {
             return Err(damaged(&input.path, offset, "its trailer is not whole"));
         };
         input.entries_end = offset;
@@ -206,7 +201,7 @@ impl Input {
             start: u64_at(&header, 24),
             entries: 0,
             time_ms: 0,
-            mapping: std::array::from_fn(|number| number as u8),
+            mapping: UNSWAPPED,
         };
         Ok(Self { file, path, seed, blocks: 0, entries_end, summary })
     }

@@ -72,18 +72,21 @@ impl<'a> Decimal<'a> {
 
     /// Bytes that compare as the number does, byte by byte.
     pub(crate) fn sort_key(&self) -> Vec<u8> {
-        const SIGNS: [u8; 3] = [0, 1, 2];
+        const NEGATIVE: u8 = 0;
+        const ZERO: u8 = 1;
+        const POSITIVE: u8 = 2;
         if self.is_zero() {
-            return vec![SIGNS[1]];
+            return vec![ZERO];
         }
+        let mut key = vec![POSITIVE];
         // The sign bit the other way round: places below zero come before those above.
-        let mut key = vec![SIGNS[2]];
         key.extend_from_slice(&(self.place ^ i64::MIN).to_be_bytes());
         key.extend(self.digits.0.iter().chain(self.digits.1));
         if self.is_negative {
             // Everything the other way round, and behind a number those with more digits no longer.
-            key.iter_mut().skip(1).for_each(|byte| *byte = !*byte);
-            (key[0], _) = (SIGNS[0], key.push(u8::MAX));
+            key[0] = NEGATIVE;
+            key[1..].iter_mut().for_each(|byte| *byte = !*byte);
+            key.push(u8::MAX);
         }
         key
     }

@@ -12,7 +12,6 @@ use crate::{
 /// A feed that goes on beside the replies.
 pub struct FollowedFeed {
     feed: ChangeFeed,
-    values: bool,
     /// The last page said that there is more already.
     more: bool,
 }
@@ -26,7 +25,7 @@ impl FollowedFeed {
     /// Writes a page of it as pushes.
     pub fn write(&mut self, page: &FeedPage, reply: &mut ReplyWriter) {
         self.more = page.more;
-        write_page(page, self.values, reply);
+        write_page(page, self.feed.tells_values(), reply);
     }
 }
 
@@ -48,8 +47,7 @@ impl Session {
         let database = Database { core: self.core.clone(), number: self.selected };
         let feed = database.begin_change_feed(&options).await?;
         let position = feed.position().await?;
-        let values = options.are_values_wanted();
-        self.feed = Some(Box::new(FollowedFeed { feed, values, more: true }));
+        self.feed = Some(Box::new(FollowedFeed { feed, more: true }));
         Ok(position)
     }
 

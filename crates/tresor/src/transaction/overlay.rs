@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use smallvec::SmallVec;
 
-use crate::engine::{Change, DATABASES, Expires, Guard, Kept, KeyRef, Version};
+use crate::engine::{Change, DATABASES, DatabaseTable, Expires, Guard, Kept, KeyRef, UNSWAPPED, Version};
 
 /// Versions of what is not committed are above every number that an engine gives.
 const UNCOMMITTED: Version = 1 << 63;
@@ -27,7 +27,7 @@ pub(crate) struct Overlay {
     /// Those that were written, by number: mostly one.
     databases: SmallVec<[(u8, Entries); 1]>,
     /// Which of the engine's databases lies beneath each.
-    beneath: [u8; DATABASES as usize],
+    beneath: DatabaseTable,
     /// Databases beneath which nothing is left, one bit each.
     cleared: u16,
     /// What each write replaced; nothing is noted where no step is ever taken back.
@@ -64,7 +64,7 @@ impl Default for Overlay {
     fn default() -> Self {
         Self {
             databases: SmallVec::new(),
-            beneath: std::array::from_fn(|number| number as u8),
+            beneath: UNSWAPPED,
             cleared: 0,
             undo: Vec::new(),
             keeps_undo: true,
@@ -228,7 +228,7 @@ impl Overlay {
     /// The batch that makes it true, but for what must hold before.
     pub(crate) fn changes(&self) -> Vec<Change<'_>> {
         let mut changes = Vec::with_capacity(self.databases.iter().map(|(_, entries)| entries.len()).sum());
-        let mut order: [u8; DATABASES as usize] = std::array::from_fn(|number| number as u8);
+        let mut order = UNSWAPPED;
         for place in 0..order.len() {
             let wanted = self.beneath[place];
             if let Some(at) = order.iter().position(|number| *number == wanted)

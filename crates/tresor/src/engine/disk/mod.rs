@@ -37,7 +37,8 @@ use self::{
 };
 use super::{
     Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, DATABASES, Each, Edit,
-    Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
+    Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence, Status, UNSWAPPED,
+    Visit,
     background::{Background, Chores, Schedule},
     cursors::Cursors,
 };
@@ -108,7 +109,7 @@ impl DiskEngine {
     ) -> Result<(Arc<Self>, Recovery)> {
         let tables_path = options.tables_path.clone().unwrap_or_else(|| directory.join(TABLES));
         let tables = open_tables(&*files, directory, &tables_path, options)?;
-        let mapping = std::array::from_fn(|database| database as u8);
+        let mapping = UNSWAPPED;
         let mut whole = Whole { tables, mapping };
         let (log, recovery) =
             Log::open(files.clone(), clock.clone(), directory, log_options, &mut |replayed| {

@@ -26,16 +26,13 @@ use super::{
     tables::{Changes, Tables},
 };
 use crate::{
-    engine::{Change, DATABASES, ExpiryLagCounters, KeyRef, Sequence, random::random_word},
+    engine::{Change, DATABASES, DatabaseTable, ExpiryLagCounters, KeyRef, Sequence, random::random_word},
     error::{Error, ErrorKind, Result},
     oplog::Log,
 };
 
 /// Locks for keys: so many that two writers seldom meet on one.
 const STRIPES: usize = 1024;
-
-/// The table from logical database to physical.
-pub(super) type Mapping = [u8; DATABASES as usize];
 
 /// The shared state of a disk engine.
 pub(super) struct Store {
@@ -58,7 +55,7 @@ pub(super) struct Store {
 /// What a Clear or a Swap changes.
 pub(super) struct Whole {
     pub(super) tables: Tables,
-    pub(super) mapping: Mapping,
+    pub(super) mapping: DatabaseTable,
 }
 
 /// The keys of a physical database when they were last counted, and the latest change then.
@@ -218,7 +215,7 @@ impl Store {
     }
 
     /// Waits until the calls that are under way are done.
-    pub(super) fn settle(&self) -> Result<Mapping> {
+    pub(super) fn settle(&self) -> Result<DatabaseTable> {
         Ok(self.write()?.mapping)
     }
 

@@ -11,14 +11,14 @@ use smallvec::SmallVec;
 
 use super::{
     address,
-    store::{Hold, Mapping, Store, Whole},
+    store::{Hold, Store, Whole},
     stored::{self, Stored},
     tables::Changes,
 };
 use crate::{
     engine::{
-        Applied, Batch, Change, Edit, Effect, Eventual, Expires, Guard, KeyRef, Kind, Outcome, Removal,
-        Sequence, Version,
+        Applied, Batch, Change, DatabaseTable, Edit, Effect, Eventual, Expires, Guard, KeyRef, Kind, Outcome,
+        Removal, Sequence, Version,
         step::{Step, holds, retry},
     },
     error::Result,
@@ -120,7 +120,7 @@ pub(super) enum Planned<'a> {
     /// Everything in a physical database goes.
     Clear(u8),
     /// The table from logical to physical changes.
-    Mapping(Mapping),
+    Mapping(DatabaseTable),
 }
 
 /// A change of one entry, under its physical database.
@@ -147,7 +147,7 @@ pub(super) struct Plan<'p, 'a> {
     pub(super) planned: Vec<Planned<'a>>,
     pub(super) effects: SmallVec<[Effect; 1]>,
     pub(super) observed: Sequence,
-    mapping: Mapping,
+    mapping: DatabaseTable,
     /// Entries that were looked up, by their address before the batch: expired ones with their due time.
     met: HashMap<KeyRef<'a>, Met>,
     /// The latest step of each entry so far.

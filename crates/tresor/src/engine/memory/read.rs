@@ -233,7 +233,7 @@ fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64
             seen += 1;
         }
         let goes_on = more || seen < names.len();
-        if let Some((key, member)) = names.get(seen.wrapping_sub(1)) {
+        if let Some((key, member)) = names[..seen].last() {
             position = Position::Behind { key: key.clone(), member: member.clone() };
         }
         if !page.is_empty() || !goes_on {

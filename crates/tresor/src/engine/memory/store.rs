@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        DATABASES, Eventual, ExpiryLagCounters, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals, Sequence,
-        Version, step::Step,
+        DATABASES, DatabaseTable, Eventual, ExpiryLagCounters, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals,
+        Sequence, UNSWAPPED, Version, database_table, step::Step,
     },
     error::{Error, ErrorKind, Result},
     oplog::{ChangeBuffer, Log, Logged, Refused},
@@ -33,9 +33,6 @@ const NUMBERS: u64 = 32;
 
 /// Shards in which eviction looks for a full sample where they hold little.
 const SAMPLED_SHARDS: usize = 256;
-
-/// The table from logical database to physical keyspace.
-pub(super) type Mapping = [u8; DATABASES as usize];
 
 /// The shared state of a memory engine.
 pub(super) struct Store {
@@ -87,7 +84,7 @@ impl Store {
         Self {
             hasher,
             keyspaces: [const { OnceLock::new() }; DATABASES as usize],
-            mapping: AtomicU64::new(packed(std::array::from_fn(|database| database as u8))),
+            mapping: AtomicU64::new(database_table::pack(&UNSWAPPED)),
             numbers: AtomicU64::new(1),
             lifted: AtomicU64::new(0),
             numbers_at_a_time: NUMBERS,
@@ -110,14 +107,13 @@ impl Store {
         (self.mapping.load(Ordering::Acquire) >> (u32::from(database) * 4)) as u8 & 15
     }
 
-    pub(super) fn mapping(&self) -> Mapping {
-        let packed = self.mapping.load(Ordering::Acquire);
-        std::array::from_fn(|database| (packed >> (database * 4)) as u8 & 15)
+    pub(super) fn mapping(&self) -> DatabaseTable {
+        database_table::unpack(self.mapping.load(Ordering::Acquire))
     }
 
     /// Changes the table. With every shard of the keyspaces concerned locked.
-    pub(super) fn set_mapping(&self, mapping: Mapping) {
-        self.mapping.store(packed(mapping), Ordering::Release);
+    pub(super) fn set_mapping(&self, mapping: DatabaseTable) {
+        self.mapping.store(database_table::pack(&mapping), Ordering::Release);
     }
 
     /// A keyspace, if anything was ever written to it.
@@ -430,11 +426,4 @@ impl Drop for Store {
         }
         self.limit.count_indexes(0);
     }
-}
-
-fn packed(mapping: Mapping) -> u64 {
-    mapping
-        .iter()
-        .enumerate()
-        .fold(0, |packed, (database, physical)| packed | u64::from(*physical) << (database * 4))
 }

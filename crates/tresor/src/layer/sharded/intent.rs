@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{
-    routes::Mapping,
-    wanted::{Address, Content, Wanted},
+use super::wanted::{Address, Content, Wanted};
+use crate::engine::{
+    DATABASES, Kind,
+    database_table::{DatabaseTable, table_of},
 };
-use crate::engine::{DATABASES, Kind};
 
 const INTENT: u8 = 1;
 const GONE: u8 = 2;
@@ -18,11 +18,11 @@ const ABSENT: u8 = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// This is to be; in place of an earlier intent of the number.
-    Intent { number: u64, mapping: Option<Mapping>, parts: Vec<Wanted> },
+    Intent { number: u64, mapping: Option<DatabaseTable>, parts: Vec<Wanted> },
     /// That intent is done.
     Gone { number: u64 },
     /// The shards' numbers of the databases.
-    Mapping(Mapping),
+    Mapping(DatabaseTable),
 }
 
 impl Record {
@@ -56,7 +56,7 @@ impl Record {
                 let number = u64::from_le_bytes(*take(bytes)?);
                 let mapping = match take_byte(bytes)? {
                     0 => None,
-                    1 => Some(mapping(take(bytes)?)?),
+                    1 => Some(table_of(take::<{ DATABASES as usize }>(bytes)?)?),
                     _ => return None,
                 };
                 let count = u32::from_le_bytes(*take(bytes)?);
@@ -64,7 +64,7 @@ impl Record {
                 Self::Intent { number, mapping, parts }
             }
             GONE => Self::Gone { number: u64::from_le_bytes(*take(bytes)?) },
-            MAPPING => Self::Mapping(mapping(take(bytes)?)?),
+            MAPPING => Self::Mapping(table_of(take::<{ DATABASES as usize }>(bytes)?)?),
             _ => return None,
         })
     }
@@ -125,13 +125,6 @@ fn decode_entry(bytes: &mut &[u8]) -> Option<(Address, Option<Content>)> {
     Some((Address { database, key, member }, content))
 }
 
-/// A table of databases, if the bytes are one: each number once.
-pub(super) fn mapping(bytes: &[u8; DATABASES as usize]) -> Option<Mapping> {
-    let mut sorted = *bytes;
-    sorted.sort_unstable();
-    (sorted == super::routes::PLAIN).then_some(*bytes)
-}
-
 pub(super) fn take_slice<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(count)?;
     *bytes = rest;
@@ -159,7 +152,7 @@ mod tests {
             cleared: vec![1, 2],
             entries: vec![(address(b"a"), None), (address(b""), Some(content))],
         };
-        let mut mapping = super::super::routes::PLAIN;
+        let mut mapping = crate::engine::database_table::UNSWAPPED;
         mapping.swap(0, 5);
         let records = [
             Record::Intent { number: 9, mapping: None, parts: vec![part.clone(), Wanted::default()] },

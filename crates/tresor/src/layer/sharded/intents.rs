@@ -19,11 +19,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{
     intent::{Record, take},
-    routes::{Mapping, PLAIN},
     wanted::Wanted,
 };
 use crate::{
-    engine::json_file::place::Failed,
+    engine::{
+        database_table::{DatabaseTable, UNSWAPPED},
+        json_file::place::Failed,
+    },
     error::{Error, ErrorKind, Result},
     files::{File, Files, Open},
 };
@@ -63,7 +65,7 @@ struct State {
     failures: BTreeMap<u64, Error>,
     number: u64,
     open: BTreeMap<u64, Vec<u8>>,
-    mapping: Mapping,
+    mapping: DatabaseTable,
     poison: Option<Error>,
     waiting: Vec<Waker>,
     stop: bool,
@@ -73,13 +75,13 @@ struct State {
 struct Asked {
     ticket: u64,
     number: u64,
-    mapping: Option<Mapping>,
+    mapping: Option<DatabaseTable>,
     record: Vec<u8>,
 }
 
 /// What an earlier run left.
 pub(super) struct Left {
-    pub(super) mapping: Mapping,
+    pub(super) mapping: DatabaseTable,
     pub(super) intents: Vec<(u64, Vec<Wanted>)>,
 }
 
@@ -93,7 +95,7 @@ impl Intents {
     /// Opens the file in a directory, or makes it. [`Invalid`](ErrorKind::Invalid) if it is damaged.
     pub(super) fn open(files: Arc<dyn Files>, directory: &Path, layer: u64) -> Result<(Self, Left)> {
         let path = directory.join(NAME);
-        let mut state = State { mapping: PLAIN, ..State::default() };
+        let mut state = State { mapping: UNSWAPPED, ..State::default() };
         if let Some(bytes) = contents(&*files, &path)? {
             read(&bytes, &path, layer, &mut state)?;
         }
@@ -122,7 +124,7 @@ impl Intents {
     pub(super) fn begin<'s>(
         &'s self,
         parts: &[Wanted],
-        mapping: Option<Mapping>,
+        mapping: Option<DatabaseTable>,
     ) -> Begun<impl Future<Output = Result<()>> + use<'s>> {
         let (number, ticket) = {
             let mut state = self.shared.state.lock();
@@ -167,7 +169,7 @@ impl Intents {
 }
 
 impl State {
-    fn ask(&mut self, number: u64, mapping: Option<Mapping>, parts: &[Wanted]) -> u64 {
+    fn ask(&mut self, number: u64, mapping: Option<DatabaseTable>, parts: &[Wanted]) -> u64 {
         let record = Record::Intent { number, mapping, parts: parts.to_vec() }.encode();
         self.ticket += 1;
         self.open.insert(number, record.clone());

@@ -12,12 +12,15 @@ use super::{
     layout::{self, Laid, Layout, Moved, Seat},
     member::{Member, Shard},
     rebalance::{expected, set_out, takes_entries},
-    routes::{PLAIN, Place, Routes},
+    routes::{Place, Routes},
     work::Worker,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    engine::{Content, DATABASES, Engine, Order, Scan, block_on, json_file::place::Place as File},
+    engine::{
+        Content, DATABASES, Engine, Order, Scan, block_on, database_table::UNSWAPPED,
+        json_file::place::Place as File,
+    },
     error::{Error, ErrorKind, Result},
     files::{Files, SystemFiles},
 };
@@ -67,7 +70,7 @@ impl Sharded {
         let intents =
             directory.map(|directory| Intents::open(files, directory, laid.layout.layer)).transpose();
         let (intents, left) = intents?.unzip();
-        let left = left.unwrap_or(Left { mapping: PLAIN, intents: Vec::new() });
+        let left = left.unwrap_or(Left { mapping: UNSWAPPED, intents: Vec::new() });
         let routes =
             Routes { version: 0, mapping: left.mapping, ring, moving: None, members: laid.members() };
         let core = Arc::new(Core::new(routes, laid, intents, clock));

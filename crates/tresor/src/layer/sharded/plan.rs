@@ -9,12 +9,12 @@ use super::{
     core::Core,
     read,
     ring::hash_of_key,
-    routes::{Mapping, Routes},
+    routes::Routes,
     wanted::{Before, Wanted},
     write::{physical, unguarded},
 };
 use crate::{
-    engine::{Applied, Batch, Change, Guard, Isolation, Kept, KeyRef, Outcome, Sequence},
+    engine::{Applied, Batch, Change, DatabaseTable, Guard, Isolation, Kept, KeyRef, Outcome, Sequence},
     error::Result,
 };
 
@@ -36,7 +36,7 @@ impl Part<'_> {
 pub(super) struct Plan<'a> {
     pub(super) parts: Vec<Part<'a>>,
     /// The databases' numbers after it, if it changes them.
-    pub(super) mapping: Option<Mapping>,
+    pub(super) mapping: Option<DatabaseTable>,
     pub(super) blind: bool,
     pub(super) changes: usize,
     now_ms: u64,
@@ -111,7 +111,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The parts of a batch, and the databases' numbers after it if it changes them.
-fn split<'a>(routes: &Routes, changes: &[Change<'a>]) -> (Vec<Part<'a>>, Option<Mapping>) {
+fn split<'a>(routes: &Routes, changes: &[Change<'a>]) -> (Vec<Part<'a>>, Option<DatabaseTable>) {
     let mut parts: Vec<Part<'a>> = Vec::new();
     let mut mapping = routes.mapping;
     let mut swapped = false;

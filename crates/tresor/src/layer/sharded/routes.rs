@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use super::ring::{Ring, hash_of_key};
-use crate::engine::{DATABASES, KeyRef};
-
-/// The shards' number of each of the layer's databases. Swapping databases changes nothing else.
-pub(super) type Mapping = [u8; DATABASES as usize];
+use crate::engine::{
+    KeyRef,
+    database_table::{DatabaseTable, UNSWAPPED},
+};
 
 /// Where a move stands between the first key and the last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ pub(super) struct Moving {
 pub(super) struct Routes {
     /// Rises with each change.
     pub(super) version: u64,
-    pub(super) mapping: Mapping,
+    pub(super) mapping: DatabaseTable,
     pub(super) ring: Arc<Ring>,
     pub(super) moving: Option<Moving>,
     /// The shards that may have keys.
@@ -89,7 +89,7 @@ impl Routes {
     /// Whether databases have the numbers that the shards know them by.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.mapping == PLAIN
+        self.mapping == UNSWAPPED
     }
 
     /// A key as the shards know it.
@@ -98,9 +98,6 @@ impl Routes {
         KeyRef { database: self.mapping[usize::from(key.database)], ..key }
     }
 }
-
-/// Databases that were never swapped.
-pub(super) const PLAIN: Mapping = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 impl Moving {
     /// Whether some keys may not be written now.

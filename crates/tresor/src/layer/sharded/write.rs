@@ -11,7 +11,7 @@ use super::{
     whole,
 };
 use crate::{
-    engine::{Batch, Change, Each, Edit, Eventual, Guard, KeyRef, Outcome},
+    engine::{Batch, Change, DatabaseTable, Each, Edit, Eventual, Guard, KeyRef, Outcome},
     error::Result,
 };
 
@@ -143,7 +143,7 @@ async fn one_by_one(core: &Core, changes: &[Change<'_>], now_ms: u64) -> Result<
 }
 
 /// A change as the shards know its database.
-pub(super) fn physical<'a>(change: &Change<'a>, mapping: super::routes::Mapping) -> Change<'a> {
+pub(super) fn physical<'a>(change: &Change<'a>, mapping: DatabaseTable) -> Change<'a> {
     let mut change = *change;
     match &mut change {
         Change::Put { key, .. }
