@@ -37,6 +37,28 @@ fn of(keys: &[&str], index: &str) -> (Vec<String>, String) {
 }
 
 #[test]
+fn what_an_index_takes_counts_against_the_memory_limit() {
+    let store = Database::open(Config::memory()).expect("it opens");
+    let buffers = || store.memory_limit().buffer_bytes();
+    let empty = buffers();
+    store.create_index(definition("numbers", "prefix n:")).expect("an index");
+    wait_until_ready(&store);
+    for number in 0..100 {
+        store.put(format!("n:{number}"), number.to_string()).expect("a put");
+    }
+    let full = buffers();
+    assert!(full >= empty + 100 * 100, "{empty} to {full}");
+    for number in 0..50 {
+        store.delete(format!("n:{number}")).expect("a delete");
+    }
+    assert!((empty + 1..full).contains(&buffers()), "{empty} to {full}: {}", buffers());
+    assert!(store.drop_index("numbers").expect("it goes"));
+    // The thread that builds lets go of it too.
+    wait_until("the index is gone", || buffers() == empty);
+    store.close().expect("it closes");
+}
+
+#[test]
 fn definitions_outlive_the_process_on_every_engine_with_a_path() {
     let directory = TemporaryDirectory::new("indexes");
     let configurations = [

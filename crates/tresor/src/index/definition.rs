@@ -159,20 +159,6 @@ impl IndexDefinition {
         key.database == self.database && key.member.is_empty() && key.key.starts_with(&self.prefix)
     }
 
-    /// The options by name, as they would be said.
-    pub fn options(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let mut options = vec![("prefix", self.prefix.clone())];
-        options.extend(self.field.as_ref().map(|field| ("field", field.to_string().into_bytes())));
-        match self.of {
-            IndexOf::Values(reading) => options.push(("value_as", reading.name().into())),
-            IndexOf::Vectors { dimensions, metric } => {
-                options.push(("dimensions", dimensions.to_string().into_bytes()));
-                options.push(("metric", metric.name().into()));
-            }
-        }
-        options
-    }
-
     /// The definitions in a file's text.
     ///
     /// # Errors

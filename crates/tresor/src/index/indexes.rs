@@ -14,16 +14,13 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Index, IndexDefinition, Part,
+    Index, IndexDefinition, IndexOf, Part,
     builder::{Builder, Work},
     noted::Progress,
 };
 use crate::{
     clock::Clock,
-    engine::{
-        Audience, Change, Engine, KeyRef, Removals, Version,
-        memory::{BufferShare, MemoryLimit},
-    },
+    engine::{Audience, Change, Engine, KeyRef, Removals, Version, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
     files::{self, Files, SystemFiles},
 };
@@ -81,10 +78,15 @@ impl IndexStatus {
             ("name", Fact::Text(definition.name().into())),
             ("db", Fact::Number(definition.database().into())),
         ];
-        facts.extend(definition.options().into_iter().map(|(name, value)| match name {
-            "dimensions" => (name, Fact::Number(String::from_utf8_lossy(&value).parse().unwrap_or(0))),
-            _ => (name, Fact::Text(value)),
-        }));
+        facts.push(("prefix", Fact::Text(definition.prefix().into())));
+        facts.extend(definition.field().map(|field| ("field", Fact::Text(field.to_string().into()))));
+        match definition.of() {
+            IndexOf::Values(reading) => facts.push(("value_as", Fact::Text(reading.name().into()))),
+            IndexOf::Vectors { dimensions, metric } => {
+                facts.push(("dimensions", Fact::Number(dimensions as u64)));
+                facts.push(("metric", Fact::Text(metric.name().into())));
+            }
+        }
         let (state, failure) = match &self.state {
             IndexState::Building => ("building", None),
             IndexState::Ready => ("ready", None),
@@ -114,7 +116,7 @@ pub(crate) struct Indexes {
     removals: Arc<Removals>,
     work: Arc<Work>,
     builder: Builder,
-    memory: BufferShare,
+    limit: Arc<MemoryLimit>,
     /// Why there can be none here.
     refusal: Option<&'static str>,
 }
@@ -149,7 +151,7 @@ impl Indexes {
             removals,
             work,
             builder,
-            memory: BufferShare::new(limit),
+            limit,
             refusal,
         });
         // Weak, because what listens is kept by the engine, and the engine by the indexes.
@@ -159,12 +161,17 @@ impl Indexes {
                 indexes.covering(key).iter().for_each(|index| index.removed(key.key, version));
             }
         });
-        let defined: Vec<_> = indexes.read_file()?.into_iter().map(Index::new).map(Arc::new).collect();
+        let defined: Vec<_> =
+            indexes.read_file()?.into_iter().map(|definition| indexes.index(definition)).collect();
         if !defined.is_empty() && refusal.is_none() {
             indexes.replace(defined.clone())?;
             defined.iter().for_each(|index| indexes.release(index));
         }
         Ok(indexes)
+    }
+
+    fn index(&self, definition: IndexDefinition) -> Arc<Index> {
+        Arc::new(Index::new(definition, self.limit.clone()))
     }
 
     fn read_file(&self) -> Result<Vec<IndexDefinition>> {
@@ -220,7 +227,7 @@ impl Indexes {
         if list.len() >= MOST {
             return Err(Error::invalid(format!("a store has at most {MOST} indexes")));
         }
-        let index = Arc::new(Index::new(definition));
+        let index = self.index(definition);
         list.push(index.clone());
         self.save(&list)?;
         self.replace(list)?;
@@ -249,10 +256,7 @@ impl Indexes {
 
     /// How they are doing, in the order in which they were defined.
     pub(crate) fn statuses(&self) -> Vec<IndexStatus> {
-        let list = self.list.read();
-        let statuses: Vec<_> = list.iter().map(|index| status(index)).collect();
-        self.memory.set(statuses.iter().map(|status| status.bytes as usize).sum());
-        statuses
+        self.list.read().iter().map(|index| status(index)).collect()
     }
 
     /// Ends the thread that builds.

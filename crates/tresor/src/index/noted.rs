@@ -15,7 +15,13 @@ use super::{
     points,
     structure::{Kept, Structure},
 };
-use crate::{engine::Version, search::Reading};
+use crate::{
+    engine::{
+        Version,
+        memory::{BufferShare, MemoryLimit},
+    },
+    search::Reading,
+};
 
 /// What an entry takes in an index beside its key and its part, about.
 const ENTRY_BYTES: usize = 160;
@@ -47,6 +53,7 @@ struct State {
     loose: u64,
     unreadable: u64,
     bytes: usize,
+    share: BufferShare,
 }
 
 struct Noted {
@@ -86,7 +93,8 @@ pub(super) struct Figures {
 }
 
 impl Index {
-    pub(super) fn new(definition: IndexDefinition) -> Self {
+    /// An empty index. What it will have counts against the limit.
+    pub(super) fn new(definition: IndexDefinition, limit: Arc<MemoryLimit>) -> Self {
         let structure = Structure::new(&definition);
         let state = State {
             progress: Progress::Held,
@@ -98,6 +106,7 @@ impl Index {
             loose: 0,
             unreadable: 0,
             bytes: 0,
+            share: BufferShare::new(limit),
         };
         Self { definition, state: Mutex::new(state) }
     }
@@ -169,6 +178,7 @@ impl Index {
             state.progress = Progress::Waiting;
         }
         (state.loose, state.unreadable, state.bytes) = (0, 0, 0);
+        state.share.set(0);
         let forgotten =
             (std::mem::take(&mut state.noted), std::mem::replace(&mut state.structure, structure));
         drop(state);
@@ -354,11 +364,17 @@ impl State {
         if let Some(noted) = self.noted.remove(key) {
             self.unkeep(of, key, &noted.kept);
         }
-        let Some(part) = part else { return };
+        if let Some(part) = part {
+            self.keep(of, key, version, part);
+        }
+        self.share.set(self.bytes);
+    }
+
+    fn keep(&mut self, of: IndexOf, key: &Arc<[u8]>, version: Version, part: Part) {
         let kept = self.structure.insert(of, part, key);
-        self.bytes += ENTRY_BYTES + key.len() + kept.bytes(of);
         self.loose += u64::from(matches!(kept, Kept::Loose));
         self.unreadable += u64::from(matches!(kept, Kept::Unreadable));
+        self.bytes += ENTRY_BYTES + key.len() + kept.bytes(of);
         self.noted.insert(key.clone(), Noted { version, kept });
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    condition::ValueCondition,
     finder::{FoundPage, SLICE_ENTRIES},
     neighbours::Neighbours,
     plan::{Access, Plan, Values},
@@ -47,7 +48,8 @@ impl Plan<'_> {
         if self.order == Order::Any {
             return;
         }
-        if let Some(index) = indexes.usable(|definition| fits(definition) && query.is_between_by(definition))
+        if let Some(index) =
+            indexes.usable(|definition| fits(definition) && query.between_by(definition).is_some())
             && let Some(keys) = query.named_by(&index)
         {
             (self.access, self.values) = (Access::Index(keys.len()), Values::OfMatches);
@@ -71,8 +73,9 @@ impl Query {
         definition.of() == wanted && definition.field() == nearest.field.as_ref()
     }
 
-    fn is_between_by(&self, definition: &IndexDefinition) -> bool {
-        self.values.iter().any(|condition| {
+    /// The range of values that an index keeps the order of.
+    fn between_by(&self, definition: &IndexDefinition) -> Option<&ValueCondition> {
+        self.values.iter().find(|condition| {
             !condition.range.is_unbounded()
                 && condition.field.as_ref() == definition.field()
                 && definition.of() == IndexOf::Values(condition.reading())
@@ -84,9 +87,7 @@ impl Query {
     fn named_by(&self, index: &Index) -> Option<BTreeSet<Vec<u8>>> {
         let most = (self.page_limit() as f64 * index.len() as f64).sqrt();
         let (mut keys, mut named) = (BTreeSet::new(), 0);
-        let condition = self.values.iter().find(|condition| {
-            condition.field.as_ref() == index.definition.field() && !condition.range.is_unbounded()
-        })?;
+        let condition = self.between_by(&index.definition)?;
         index.between(condition.reading(), condition.range.bounds(), |key| {
             named += 1;
             if self.takes_key(key) {
