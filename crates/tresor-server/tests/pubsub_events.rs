@@ -5,7 +5,9 @@ mod running;
 use std::{io::Write, net::TcpStream, time::Duration};
 
 use running::{client, config, line_client, server_over, slow_disk::SlowDisk};
-use tresor::{Config, Database, Kind, PutOptions, engine::memory::Eviction, publish::EventClasses};
+use tresor::{
+    Config, Database, Kind, PutOptions, config::ShardOf, engine::memory::Eviction, publish::EventClasses,
+};
 use tresor_server::{Server, ServerConfig};
 use tresor_testkit::{
     ManualClock, RedisServer, Reply, RespClient, TemporaryDirectory,
@@ -295,12 +297,17 @@ fn keys_that_nobody_touches_are_told_of_when_they_expire() {
     let late_ms = expire_soon(&server);
     println!("memory: at most {late_ms} ms late");
     let directory = TemporaryDirectory::new("events");
-    for (name, config) in [
-        ("log", Config::at(directory.join("log"))),
-        ("disk", Config::disk(directory.join("disk"))),
-        ("json", Config::json_file(directory.join("store.json"))),
+    let sqlite = |name| tresor_sqlite::open(directory.join(name)).expect("the store opens");
+    let shards = [ShardOf::over("a", sqlite("a.db")), ShardOf::over("b", sqlite("b.db"))];
+    let open = |config: Config| Database::open(Config { workers: 2, ..config });
+    for (name, database) in [
+        ("log", open(Config::at(directory.join("log")))),
+        ("disk", open(Config::disk(directory.join("disk")))),
+        ("json", open(Config::json_file(directory.join("store.json")))),
+        ("sqlite", Database::over(sqlite("store.db"), Config { workers: 2, ..Config::memory() })),
+        ("shards", open(Config { store_path: Some(directory.join("shards")), ..Config::sharded(shards) })),
     ] {
-        let database = Database::open(Config { workers: 2, ..config }).expect("the store opens");
+        let database = database.expect("the store opens");
         let server = Server::start(database, running::config()).expect("a free port can be bound");
         let late_ms = expire_soon(&server);
         println!("{name}: at most {late_ms} ms late");

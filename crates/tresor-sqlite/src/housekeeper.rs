@@ -5,14 +5,20 @@
 //! and that write is this thread's own, while callers wait without sitting on their threads.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, params};
-use tresor::{Error, Result, engine::KeyRef};
+use tresor::{
+    Error, Result,
+    engine::{KeyRef, Removal, Removals},
+};
 
 use crate::{
     databases::remove_cleared,
@@ -24,6 +30,9 @@ use crate::{
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The same where somebody wants to hear of each entry that expires.
+const LOOK_WHEN_TOLD: Duration = Duration::from_millis(20);
 
 /// The same while somebody waits for another program to release the file.
 const TRY_EVERY: Duration = Duration::from_millis(10);
@@ -111,7 +120,7 @@ impl Housekeeper {
         loop {
             let wanted = {
                 let mut state = self.state.lock();
-                let pause = if store.turns.any() { TRY_EVERY } else { LOOK_EVERY };
+                let pause = if store.turns.any() { TRY_EVERY } else { look_every(store) };
                 if !state.stopping && state.wanted == state.done {
                     self.changed.wait_for(&mut state, pause);
                 }
@@ -129,7 +138,7 @@ impl Housekeeper {
             if let Some(number) = wanted {
                 self.saved(Some(number), store.checkpoint());
             }
-            if looked.elapsed() >= LOOK_EVERY {
+            if looked.elapsed() >= look_every(store) {
                 looked = Instant::now();
                 if let Err(error) = self.look(store) {
                     tracing::warn!(%error, "the store could not be tidied up; trying again");
@@ -166,7 +175,7 @@ impl Housekeeper {
             }
             more?;
         }
-        self.rounds(|| store.remove_expired())?;
+        self.rounds(|| store.remove_expired(store.removals.get()))?;
         self.rounds(|| store.give_back())?;
         if store.log_bytes.load(Ordering::Relaxed) >= store.options.checkpoint_bytes {
             store.checkpoint()?;
@@ -188,10 +197,16 @@ impl Housekeeper {
     }
 }
 
+fn look_every(store: &Store) -> Duration {
+    let are_told = store.removals.get().is_some_and(|removals| removals.are_told());
+    if are_told { LOOK_WHEN_TOLD } else { LOOK_EVERY }
+}
+
 impl Store {
-    /// Removes some entries that have expired; whether there may be more.
-    fn remove_expired(&self) -> Result<bool> {
-        if self.figures.lock().iter().all(|count| count.unsure == 0) {
+    /// Removes some entries that have expired, and tells of them; whether there may be more.
+    fn remove_expired(&self, told: Option<&Arc<Removals>>) -> Result<bool> {
+        let is_kept = told.is_some_and(|removals| removals.expired_is_kept());
+        if is_kept || self.figures.lock().iter().all(|count| count.unsure == 0) {
             return Ok(false);
         }
         let now_ms = self.time.now_ms();
@@ -200,18 +215,25 @@ impl Store {
             return Ok(false);
         }
         let removed = self.with_writer(|writer| {
-            writer.transact(self, |transaction| {
+            let mut gone = Vec::new();
+            let removed = writer.transact(self, |transaction| {
                 for (place, key, member) in &due {
                     let Some(database) = transaction.writer.databases.at(*place) else { continue };
                     let address = Address { place: *place, key, member };
                     // It may have been written over meanwhile.
                     if let Some(head) = transaction.head(address)?.filter(|head| !head.is_live(now_ms)) {
+                        let key = KeyRef { database, key, member };
                         transaction.note_expired(&head);
-                        transaction.delete(KeyRef { database, key, member }, head)?;
+                        gone.push((key, transaction.delete(key, head)?));
                     }
                 }
                 Ok(())
-            })
+            });
+            if let (Ok(Some(())), Some(removals)) = (&removed, told) {
+                // The writer is still held: nobody has changed these keys again.
+                gone.iter().for_each(|(key, number)| removals.note(Removal::Expired, *key, *number));
+            }
+            removed
         });
         // Another program may be in the middle of something: later.
         Ok(removed.transpose()?.flatten().is_some() && due.len() == REMOVALS)

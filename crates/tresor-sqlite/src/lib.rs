@@ -50,7 +50,7 @@ use tresor::{
     config::Durability,
     engine::{
         Batch, Capabilities, Change, Count, Each, Edit, Engine, Eventual, Guard, Isolation, KeyRef, Outcome,
-        Page, Scan, Seen, Sequence, Status, Visit,
+        Page, Removals, Scan, Seen, Sequence, Status, Visit,
     },
     files::{Files, SystemFiles},
 };
@@ -328,6 +328,11 @@ impl Engine for SqliteEngine {
             packed: self.store.packed.load(Ordering::Relaxed),
             ..Status::default()
         }))
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) {
+        // Whoever asked first is told.
+        let _ = self.store.removals.set(removals.clone());
     }
 
     fn save(&self) -> Eventual<'_, ()> {

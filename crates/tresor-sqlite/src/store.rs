@@ -7,7 +7,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64},
     },
 };
@@ -18,7 +18,7 @@ use tresor::{
     Error, Result,
     clock::{Clock, StoreTime},
     config::Durability,
-    engine::{Count, DATABASES, ExpiryLagCounters, cursors::Cursors},
+    engine::{Count, DATABASES, ExpiryLagCounters, Removals, cursors::Cursors},
     files::{File, Files},
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct Store {
     pub(crate) packed: AtomicBool,
     /// About how many bytes the log has grown by since the last checkpoint.
     pub(crate) log_bytes: AtomicU64,
+    /// Who is told of entries that expired and are gone.
+    pub(crate) removals: OnceLock<Arc<Removals>>,
     /// Entries removed because they expired, since the start.
     pub(crate) expired: ExpiryLagCounters,
     /// The write-ahead log, open for its syncs: a failed one is told to those who had it open.
@@ -101,6 +103,7 @@ impl Store {
         }
         Ok(Self {
             expired: ExpiryLagCounters::new(clock.now_ms()),
+            removals: OnceLock::new(),
             time: StoreTime::new(clock, 0),
             store_id: identity.store_id,
             readers: Readers::new(connections?),

@@ -16,6 +16,7 @@ use tresor::{
         Batch, Change, Content, Engine, EntryRef, Expires, Guard, KeyRef, Kind, Order, Page, Position, Scan,
         Sequence, ValueRef,
     },
+    index::IndexDefinition,
 };
 use tresor_sqlite::{Options, SqliteEngine};
 use tresor_testkit::{ManualClock, START_MS, TemporaryDirectory, deadline::wait_until};
@@ -276,6 +277,21 @@ fn expired_entries_and_their_room_are_given_back() {
         fs::metadata(&path).unwrap().len() < full / 4
     });
     assert_eq!(get(&*engine, b"stays").as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn an_index_loses_what_has_expired() {
+    let directory = TemporaryDirectory::new("sqlite");
+    let (path, clock) = (directory.join("store.db"), ManualClock::new());
+    let engine = opened::with(Options::at(&path), &clock);
+    let store = Database::with_clock(engine, Config::memory(), clock.clone()).unwrap();
+    store.create_index(IndexDefinition::new("ages", 0).unwrap()).unwrap();
+    store.put("stays", "9").unwrap();
+    store.put_with("goes", "9", PutOptions::new().expires_in(Duration::from_secs(10))).unwrap();
+    wait_until("the index is built", || store.indexes()[0].entries == 2);
+    clock.advance(Duration::from_secs(10));
+    wait_until("the entry is gone from the index", || store.indexes()[0].entries == 1);
+    store.close().unwrap();
 }
 
 #[test]

@@ -152,14 +152,14 @@ impl Database {
 
     /// The same with a clock of one's own, for tests.
     pub fn with_clock(engine: Arc<dyn Engine>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let opened = Opened {
-            engine,
-            latest_time_ms: 0,
-            memory_limit: Arc::default(),
-            removals: Arc::default(),
-            shards: None,
-        };
-        Self::assemble(opened, config, clock)
+        let removals = Arc::default();
+        engine.tell_removals(&removals);
+        let memory_limit = Arc::default();
+        Self::assemble(
+            Opened { engine, latest_time_ms: 0, memory_limit, removals, shards: None },
+            config,
+            clock,
+        )
     }
 
     fn assemble(opened: Opened, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {

@@ -52,7 +52,10 @@ pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened> {
 /// Opens a shard, and answers the latest store time that it had seen.
 pub(crate) fn open_shard(shard: &ShardOf, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Result<(Shard, u64)> {
     let (engine, latest_time_ms) = match &shard.store {
-        ShardStore::Engine(engine) => (engine.clone(), 0),
+        ShardStore::Engine(engine) => {
+            engine.tell_removals(shared.1);
+            (engine.clone(), 0)
+        }
         ShardStore::Config(config) => {
             let named = |error: Error| Error::new(error.kind(), format!("shard {}: {error}", shard.name));
             let (engine, latest_time_ms) = open_one(config, shared, clock).map_err(named)?;
