@@ -117,8 +117,8 @@ impl Server {
         let hosts = Hosts::new(&addresses.http, &config.allowed_hosts).with_origins(&config.cors_origins);
         let rotation = KeyRotation::new(config.encryption_keys);
         let admin = (rotation.clone(), config.shards);
-        let http = HttpShared::new(hosts, config.http_limits, config.workers, admin);
         let (stopper, workers) = (Stopper::new(), Vec::new());
+        let http = HttpShared::new(hosts, config.http_limits, config.workers, admin, stopper.clone());
         let mut server = Self { addresses, stopper, workers, acceptor: None, rotation };
         let settings = database.settings();
         settings.max_clients.store(config.max_clients as u64, Ordering::Relaxed);

@@ -231,8 +231,7 @@ impl Worker {
     async fn serve_http(self: Rc<Self>, stream: TcpStream, seat: Seat) {
         // HTTP has time limits of its own: this seat counts, and is never swept.
         seat.presence.doing(Doing::Executing);
-        let stopped = self.stopper.stopped();
-        let served = http::serve(stream, &self.database, self.number, self.http.clone(), stopped).await;
+        let served = http::serve(stream, &self.database, self.number, self.http.clone()).await;
         if let Err(error) = served {
             self.stopper.fail(error);
         }

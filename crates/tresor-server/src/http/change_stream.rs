@@ -49,7 +49,7 @@ impl ChangeStream {
             ready: Some(page),
             // At once: whoever has said no position hears of one.
             heartbeat: Box::pin(sleep_until(Instant::now())),
-            stopped: Box::pin(async move { shared.stopped().await }),
+            stopped: Box::pin(async move { shared.stopper.stopped().await }),
         }
     }
 

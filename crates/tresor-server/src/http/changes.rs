@@ -97,7 +97,7 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
             let coming = timeout_at(Instant::now() + asked.wait, feed.told());
             tokio::select! {
                 told = coming => told.unwrap_or(Ok(page))?,
-                () = exchange.shared.stopped() => page,
+                () = exchange.shared.stopper.stopped() => page,
             }
         } else {
             page

@@ -204,7 +204,7 @@ impl Execution<'_> {
             if left_ms == 0 {
                 return Ok(());
             }
-            if self.shared.is_stopping() {
+            if self.shared.stopper.stopping() {
                 let message = "the server is stopping, and CLIENT PAUSE has held the command back";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }

@@ -4,7 +4,7 @@
 //! checks is the order of trust: who sent it, which path, how often, the password, the method, then the request
 //! itself; nothing of a body is read before all of them have passed.
 
-use std::{cell::RefCell, convert::Infallible, future::Future, net::IpAddr, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::RefCell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -33,7 +33,7 @@ use super::{
 };
 
 /// Serves one accepted connection on a worker's current-thread runtime, until the client goes, a limit
-/// is outstayed, or `shutdown` answers and the request in flight is done.
+/// is outstayed, or the server stops and the request in flight is done.
 ///
 /// # Errors
 /// The store is poisoned: nothing more can be promised, and the server has to end.
@@ -42,7 +42,6 @@ pub(crate) async fn serve(
     database: &Database,
     worker: usize,
     shared: Arc<HttpShared>,
-    shutdown: impl Future<Output = ()>,
 ) -> tresor::Result<()> {
     let _open = shared.counters.connection();
     if let Err(error) = stream.set_nodelay(true) {
@@ -68,7 +67,7 @@ pub(crate) async fn serve(
     let (answering, begun) = (connection.clone(), underway.clone());
     let service = service_fn(move |request| begun.begin(answering.clone().answer(request)));
     let mut served = Box::pin(builder(&shared).serve_connection(socket, service));
-    let mut shutdown = pin!(shutdown);
+    let mut shutdown = pin!(shared.stopper.stopped());
     let (mut is_stopping, mut is_cut) = (false, false);
     loop {
         tokio::select! {
@@ -81,7 +80,6 @@ pub(crate) async fn serve(
             }
             () = &mut shutdown, if !is_stopping => {
                 is_stopping = true;
-                shared.stop();
                 served.as_mut().graceful_shutdown();
             }
             limit = watch.outstayed(&shared.limits) => {
@@ -143,7 +141,7 @@ impl Connection {
         };
         content_coding::code(&parts.headers, &mut response);
         cors::share(&self.shared.hosts, &parts.headers, response.headers_mut());
-        if self.shared.is_stopping() {
+        if self.shared.stopper.stopping() {
             // This connection may not have heard of it yet.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

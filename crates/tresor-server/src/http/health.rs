@@ -27,7 +27,7 @@ pub(super) async fn ready(exchange: Exchange<'_>) -> Answer {
         ("engine", engine.status().await.map(|_| format!("{name} ok")).map_err(|error| error.to_string())),
         (
             "server",
-            match exchange.shared.is_stopping() {
+            match exchange.shared.stopper.stopping() {
                 true => Err("stopping".to_owned()),
                 false => Ok("ok".to_owned()),
             },

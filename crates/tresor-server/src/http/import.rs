@@ -83,7 +83,7 @@ pub(super) async fn answer(mut exchange: Exchange<'_>) -> Answer {
             tokio::task::yield_now().await;
         }
         match taken {
-            Ok(true) if is_full && shared.is_stopping() => {
+            Ok(true) if is_full && shared.stopper.stopping() => {
                 let stopping =
                     Error::new(ErrorKind::Unavailable, "the server is stopping: send what follows later");
                 return Err(import.stopped_at(lines.number, stopping.into()));

@@ -2,13 +2,13 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 use tresor::Database;
 
 use super::{
     access::Hosts, counters::HttpCounters, rate_limit::RateLimit, transaction_table::TransactionTable,
 };
-use crate::{key_rotation::KeyRotation, line::LineCounters, sharding::ShardControl};
+use crate::{key_rotation::KeyRotation, line::LineCounters, sharding::ShardControl, stop::Stopper};
 
 /// Shared by all HTTP connections of a server.
 pub(crate) struct HttpShared {
@@ -30,7 +30,8 @@ pub(crate) struct HttpShared {
     pub(super) transactions: TransactionTable,
     /// The first half of every ETag, once somebody has asked for it.
     store_id: OnceCell<u64>,
-    stopping: watch::Sender<bool>,
+    /// Tells when the server stops: what would go on for good ends then.
+    pub(super) stopper: Stopper,
 }
 
 impl HttpShared {
@@ -40,6 +41,7 @@ impl HttpShared {
         limits: HttpLimits,
         workers: usize,
         (rotation, shards): (Arc<KeyRotation>, Option<Arc<ShardControl>>),
+        stopper: Stopper,
     ) -> Self {
         let counters = HttpCounters::new(workers);
         Self {
@@ -52,7 +54,7 @@ impl HttpShared {
             shards,
             transactions: TransactionTable::default(),
             store_id: OnceCell::new(),
-            stopping: watch::Sender::new(false),
+            stopper,
         }
     }
 
@@ -60,22 +62,6 @@ impl HttpShared {
     pub(super) async fn store_id(&self, database: &Database) -> tresor::Result<u64> {
         let ask = async || database.engine().status().await.map(|status| status.store_id);
         self.store_id.get_or_try_init(ask).await.copied()
-    }
-
-    /// From now on `/readyz` says that the server is stopping.
-    pub(super) fn stop(&self) {
-        // Whoever waits is woken once.
-        self.stopping.send_if_modified(|stopping| !std::mem::replace(stopping, true));
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Answers once the server is stopping: what would go on for good ends then.
-    pub(super) async fn stopped(&self) {
-        // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 }
 
