@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    http::{Answer, Client, segment},
+    http::{Answer, Client, read_json, read_whole, segment},
     list::line_of_key,
 };
 use crate::{
@@ -211,11 +211,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn page(client: &Client, path: &str) -> Outcome<Page> {
-    let Answer::Done(mut response) = client.send("GET", path, &[], b"")? else {
+    let Answer::Done(response) = client.send("GET", path, &[], b"")? else {
         return Err(Failure::failed("the server has no /v1/entries: it is older than this program"));
     };
-    let body = response.body_mut().with_config().limit(u64::MAX).read_to_vec();
-    let body = body.map_err(|error| Failure::failed(format!("the answer broke off: {error}")))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Failure::failed(format!("the answer is not what it should be: {error}")))
+    read_json(&read_whole(response)?)
 }

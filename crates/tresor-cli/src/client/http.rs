@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use serde::Deserialize;
 use ureq::{
     Agent, Body,
     http::{Request, Response, StatusCode},
@@ -112,6 +113,18 @@ pub(super) fn refused(mut response: Response<Body>) -> Failure {
     let way_out =
         if status == StatusCode::UNAUTHORIZED { "; give --password or --password-file" } else { "" };
     Failure::failed(format!("the server answered {status}: {}{way_out}", detail.unwrap_or(body.trim())))
+}
+
+/// The whole body of an answer, of any size.
+pub(super) fn read_whole(mut response: Response<Body>) -> Outcome<Vec<u8>> {
+    let body = response.body_mut().with_config().limit(u64::MAX).read_to_vec();
+    body.map_err(|error| Failure::failed(format!("the answer broke off: {error}")))
+}
+
+/// What an answer says in JSON.
+pub(super) fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Outcome<T> {
+    serde_json::from_slice(text)
+        .map_err(|error| Failure::failed(format!("the answer is not what it should be: {error}")))
 }
 
 /// The path of a key under `/keys`.

@@ -7,7 +7,7 @@ use std::{thread, time::Duration};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::http::{Answer, Client, segment};
+use super::http::{Answer, Client, read_json, read_whole, segment};
 use crate::{
     arguments::ServerOptions,
     failure::{Failure, Outcome},
@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 println!("{}", String::from_utf8_lossy(&text));
                 return Ok(());
             }
-            let indexes: Indexes = read(&text)?;
+            let indexes: Indexes = read_json(&text)?;
             indexes.indexes.iter().for_each(|index| println!("{}", index.line()));
             Ok(())
         }
@@ -176,7 +176,7 @@ impl Create {
         let path = format!("/v1/indexes/{}", segment(&self.name));
         let mut text = ask(&client, "PUT", &format!("{path}?db={}", self.db), self.body().as_bytes())?;
         loop {
-            let index: Index = read(&text)?;
+            let index: Index = read_json(&text)?;
             if index.state == "ready" || self.no_wait {
                 println!("{}", index.line());
                 return Ok(());
@@ -195,15 +195,7 @@ fn ask(client: &Client, method: &str, path: &str, body: &[u8]) -> Outcome<Vec<u8
     let headers = [("content-type", "application/json")];
     let headers = if body.is_empty() { &headers[..0] } else { &headers[..] };
     match client.send(method, path, headers, body)? {
-        Answer::Done(mut response) => response
-            .body_mut()
-            .read_to_vec()
-            .map_err(|error| Failure::failed(format!("the answer broke off: {error}"))),
+        Answer::Done(response) => read_whole(response),
         Answer::Absent => Err(Failure::failed("there is no such index")),
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Outcome<T> {
-    serde_json::from_slice(text)
-        .map_err(|error| Failure::failed(format!("the answer is not what it should be: {error}")))
 }
