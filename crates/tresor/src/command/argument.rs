@@ -90,7 +90,8 @@ impl<'a> Argument<'a> {
         }
     }
 
-    fn tell(&self, reply: &mut ReplyWriter) {
+    /// Writes it; a key with the number of its specification, where the command has one.
+    fn tell(&self, specification: Option<i64>, reply: &mut ReplyWriter) {
         let flags: Vec<_> = [
             (self.optional, "optional"),
             (self.multiple, "multiple"),
@@ -101,11 +102,18 @@ impl<'a> Argument<'a> {
         .collect();
         let token = usize::from(self.token.is_some());
         let parts = usize::from(!self.parts.is_empty());
-        reply.map(2 + token + usize::from(!flags.is_empty()) + parts);
+        let type_name = self.type_name();
+        let specification_of_key = specification.filter(|_| type_name == "key");
+        let key = usize::from(specification_of_key.is_some());
+        reply.map(2 + key + token + usize::from(!flags.is_empty()) + parts);
         reply.bulk(b"name");
         reply.bulk(self.name.to_ascii_lowercase().as_bytes());
         reply.bulk(b"type");
-        reply.bulk(self.type_name().as_bytes());
+        reply.bulk(type_name.as_bytes());
+        if let Some(number) = specification_of_key {
+            reply.bulk(b"key_spec_index");
+            reply.integer(number);
+        }
         if let Some(token) = self.token {
             reply.bulk(b"token");
             reply.bulk(token.as_bytes());
@@ -117,7 +125,7 @@ impl<'a> Argument<'a> {
         }
         if !self.parts.is_empty() {
             reply.bulk(b"arguments");
-            tell(&self.parts, reply);
+            tell(&self.parts, specification, reply);
         }
     }
 }
@@ -129,12 +137,13 @@ pub(super) fn has_any(row: &Row) -> bool {
 
 /// Writes an array with the arguments of a command.
 pub(super) fn tell_all(row: &Row, reply: &mut ReplyWriter) {
-    tell(&arguments(row), reply);
+    // A command here has one specification of its keys at most.
+    tell(&arguments(row), (row.keys.first > 0).then_some(0), reply);
 }
 
-fn tell(arguments: &[Argument<'_>], reply: &mut ReplyWriter) {
+fn tell(arguments: &[Argument<'_>], specification: Option<i64>, reply: &mut ReplyWriter) {
     reply.array(arguments.len());
-    arguments.iter().for_each(|argument| argument.tell(reply));
+    arguments.iter().for_each(|argument| argument.tell(specification, reply));
 }
 
 fn arguments(row: &Row) -> Vec<Argument<'static>> {
