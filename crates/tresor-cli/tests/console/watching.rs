@@ -63,6 +63,12 @@ fn slow_commands_clients_and_transactions_are_listed() {
     page.says("#clients", "worker-7");
     page.says("#transactions", "1");
     page.says("#shards-note", "not spread over shards");
+    page.says("#indexes-note", "None is defined");
+    let made = client.command(&["TRESOR.INDEX", "CREATE", "ages", "PREFIX", "user:", "FIELD", "/age"]);
+    assert_eq!(made.unwrap().text(), Some("OK"));
+    page.says("#indexes", "user:*");
+    page.says("#indexes", "values as number");
+    page.says("#indexes", "ready");
     photograph(&mut page, "server");
     complains_of_nothing(page);
 }

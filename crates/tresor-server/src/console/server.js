@@ -1,6 +1,6 @@
-// The view of the server: shards and their moves, open transactions, slow commands, clients.
+// The view of the server: shards and their moves, indexes, open transactions, slow commands, clients.
 //
-// Asked for every two seconds while the view is shown. Each of the four answers for itself: what this store does not
+// Asked for every two seconds while the view is shown. Each of them answers for itself: what this store does not
 // have, or this server does not let anybody ask, is said in its place.
 
 import { command, request } from "./api.js";
@@ -42,6 +42,37 @@ function moved(move) {
   }
   const last = move.keys > 0 ? ` The last move: ${done}.` : "";
   return [`No keys are being moved.${last}${trouble}`];
+}
+
+async function indexes() {
+  const { indexes: list } = await json("/v1/indexes");
+  fill(
+    find("indexes"),
+    ["Index", "#Database", "Keys", "Field", "Keeps", "State", "#Entries", "#Unreadable", "#Memory"],
+    list.map((index) => [
+      index.name,
+      `${index.db}`,
+      index.prefix === "" ? "all" : `${index.prefix}*`,
+      index.field ?? "whole value",
+      index.dimensions ? `vectors of ${index.dimensions}, ${index.metric}` : `values as ${index.value_as}`,
+      built(index),
+      count(index.entries),
+      count(index.unreadable),
+      bytes(index.bytes),
+    ]),
+  );
+  return list.length === 0 ? "None is defined. Without one a range of values reads every entry." : "";
+}
+
+function built(index) {
+  switch (index.state) {
+    case "building":
+      return index.waiting > 0 ? `building, ${count(index.waiting)} left` : `building, ${count(index.read)} read`;
+    case "failed":
+      return `failed: ${index.failure}`;
+    default:
+      return index.state;
+  }
 }
 
 async function transactions() {
@@ -108,6 +139,7 @@ const shownOf = (number) => (number > MOST_ROWS ? `The first ${MOST_ROWS} of ${c
 
 const PARTS = [
   ["shards", shards],
+  ["indexes", indexes],
   ["transactions", transactions],
   ["slow", slow],
   ["clients", clients],
