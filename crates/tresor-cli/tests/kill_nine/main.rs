@@ -6,6 +6,7 @@
 //! nothing is acknowledged before it is handed to the system; the fault tests prove the syncs.
 
 mod account;
+mod feed;
 mod shards;
 mod writer;
 
