@@ -14,11 +14,13 @@ pub(crate) type DatabaseTable = [u8; DATABASES as usize];
 pub(crate) const UNSWAPPED: DatabaseTable = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// A table, four bits a database, the first one lowest.
+#[inline]
 pub(crate) fn pack(table: &DatabaseTable) -> u64 {
     table.iter().rev().fold(0, |packed, physical| packed << 4 | u64::from(*physical))
 }
 
 /// The table that was packed. Other words than that give tables that may hold a number twice.
+#[inline]
 pub(crate) fn unpack(packed: u64) -> DatabaseTable {
     array::from_fn(|database| (packed >> (database * 4)) as u8 & 15)
 }

@@ -65,10 +65,13 @@ impl RespWriter {
         buffer.extend_from_slice(b"\r\n");
     }
 
+    #[inline]
     pub(super) fn simple(&mut self, text: &str) {
-        self.text("+");
-        self.text(text);
-        self.text("\r\n");
+        let buffer = self.output.buffer();
+        buffer.reserve(text.len() + 3);
+        buffer.push(b'+');
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.extend_from_slice(b"\r\n");
     }
 
     pub(super) fn error(&mut self, error: &Error) {

@@ -106,6 +106,17 @@ impl Queue {
         })
     }
 
+    /// Keys and values, if there is nothing but SETs without options.
+    fn plain_sets(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
+        let (words, mut end) = (["SET", "key", "value"].len(), 0);
+        let is_plain = self.commands.iter().all(|(id, its_end)| {
+            end += words;
+            *id == CommandId::Set && *its_end == end
+        });
+        let pair = |ends: &[usize]| (&self.bytes[ends[0]..ends[1]], &self.bytes[ends[1]..ends[2]]);
+        is_plain.then(|| self.ends.chunks_exact(words).map(pair))
+    }
+
     /// Whether some command's keys cannot be told from its words.
     fn is_unbounded(&self) -> bool {
         self.commands.iter().any(|(id, _)| {
@@ -407,11 +418,8 @@ impl Session {
             return None;
         }
         let mut puts: Puts<'a> = watched.iter().map(Watched::check).collect();
-        for (_, words) in queue.iter() {
-            match self.plain_put(&words) {
-                Some((CommandId::Set, put)) => puts.push(put),
-                _ => return None,
-            }
+        for (key, value) in queue.plain_sets()? {
+            puts.push(self.plain_set(key, value)?);
         }
         Some(puts)
     }

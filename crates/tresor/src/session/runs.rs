@@ -61,17 +61,20 @@ impl Session {
     #[inline]
     pub fn plain_put<'a>(&self, words: &[&'a [u8]]) -> Option<(CommandId, Change<'a>)> {
         match words {
-            [name, key, value] if is(name, "SET") => {
-                let (key, value) = (self.key(key).ok()?, self.value(value).ok()?);
-                let (guard, kind, expires) = (Guard::None, Kind::Raw, Expires::Never);
-                Some((CommandId::Set, Change::Put { key, guard, value, kind, expires }))
-            }
+            [name, key, value] if is(name, "SET") => Some((CommandId::Set, self.plain_set(key, value)?)),
             [name, _, _, _] | [name, _, _, _, _, _] if is(name, "TRESOR.PUT") => {
                 let change = change_of_put(self, words).ok();
                 change.map(|change| (CommandId::TresorPut, change))
             }
             _ => None,
         }
+    }
+
+    /// What a SET without options changes; `None` for one that has to be refused.
+    #[inline]
+    pub(super) fn plain_set<'a>(&self, key: &'a [u8], value: &'a [u8]) -> Option<Change<'a>> {
+        let (key, value) = (self.key(key).ok()?, self.value(value).ok()?);
+        Some(Change::Put { key, guard: Guard::None, value, kind: Kind::Raw, expires: Expires::Never })
     }
 
     /// Whether this is a plain GET, which runs are made of.

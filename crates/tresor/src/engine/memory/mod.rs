@@ -216,7 +216,7 @@ impl Engine for MemoryEngine {
     #[inline]
     fn write<'a>(&'a self, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
         match self.store.check_open() {
-            Ok(()) => write::write(&self.store, batch.changes, now_ms),
+            Ok(()) => write::write(&self.store, batch, now_ms),
             Err(error) => Eventual::Now(Err(error)),
         }
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Change, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, Version,
+        Applied, Batch, Change, Edit, Effect, EntryRef, Eventual, KeyRef, Outcome, Sequence, Version,
         step::{Step, holds, retry},
     },
     error::{Error, Result},
@@ -24,14 +24,14 @@ use crate::{
 
 /// Applies a batch; later only when the log has no room at hand.
 #[inline]
-pub(super) fn write<'a>(store: &'a Store, changes: &'a [Change<'a>], now_ms: u64) -> Eventual<'a, Outcome> {
-    match try_write(store, changes, now_ms) {
+pub(super) fn write<'a>(store: &'a Store, batch: Batch<'a>, now_ms: u64) -> Eventual<'a, Outcome> {
+    match try_write(store, batch, now_ms) {
         Ok(outcome) => Eventual::Now(Ok(outcome)),
         Err(Refused::Failed(error)) => Eventual::Now(Err(error)),
         Err(Refused::NoRoom { bytes }) => Eventual::later(retry(
             move |bytes| store.room(bytes),
             bytes,
-            move || try_write(store, changes, now_ms),
+            move || try_write(store, batch, now_ms),
         )),
     }
 }
@@ -55,15 +55,15 @@ pub(super) fn update<'a>(
 }
 
 #[inline]
-pub(super) fn try_write(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
-    match changes {
+pub(super) fn try_write(store: &Store, batch: Batch<'_>, now_ms: u64) -> Result<Outcome, Refused> {
+    match batch.changes {
         [change] if change.key().is_some() => {
             if matches!(change, Change::Put { .. } | Change::Patch { .. }) {
                 store.make_room(now_ms)?;
             }
             try_write_one(store, change, now_ms)
         }
-        _ => try_write_many(store, changes, now_ms),
+        _ => try_write_many(store, batch, now_ms),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     write::{try_write, write, write_locked},
 };
 use crate::{
-    engine::{Change, Each, Eventual, KeyRef, Outcome},
+    engine::{Batch, Change, Each, Eventual, KeyRef, Outcome},
     error::Result,
     oplog::Refused,
 };
@@ -59,7 +59,7 @@ fn try_one(
         let keyspace = store.keyspace(address.physical);
         return write_locked(store, (keyspace, shard, address), change, now_ms);
     }
-    try_write(store, slice::from_ref(change), now_ms)
+    try_write(store, Batch::blind(slice::from_ref(change)), now_ms)
 }
 
 /// The changes from one on, each as long as it takes.
@@ -70,7 +70,7 @@ async fn one_by_one(
     now_ms: u64,
 ) -> Result<Each> {
     for (index, change) in changes.iter().enumerate().skip(from) {
-        each.note(index, write(store, slice::from_ref(change), now_ms).await);
+        each.note(index, write(store, Batch::blind(slice::from_ref(change)), now_ms).await);
     }
     Ok(each)
 }

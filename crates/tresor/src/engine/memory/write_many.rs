@@ -7,18 +7,19 @@
 
 use hashbrown::HashTable;
 use parking_lot::MutexGuard;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     keyspace::SHARDS,
     shard::Shard,
-    store::{Address, Mapping, Store},
+    store::{Address, Store},
     table::Table,
     write::{current, refused},
 };
 use crate::{
     engine::{
-        Applied, Change, DATABASES, Effect, Guard, KeyRef, Outcome, Sequence, Version,
+        Applied, Batch, Change, DATABASES, DatabaseTable, Effect, Expires, Guard, KeyRef, Outcome, Sequence,
+        Version,
         step::{Step, holds},
     },
     error::Result,
@@ -37,7 +38,7 @@ enum Planned<'a> {
     /// Everything in a physical keyspace goes.
     Clear(u8),
     /// The table from logical to physical changes.
-    Mapping(Mapping),
+    Mapping(DatabaseTable),
 }
 
 /// A shard: the physical keyspace, and its number there.
@@ -49,7 +50,8 @@ type Guards<'s> = SmallVec<[(ShardPlace, MutexGuard<'s, Shard>); FEW]>;
 /// locked; none for whole databases.
 type Addresses<'a> = SmallVec<[Option<(Address<'a>, usize)>; FEW]>;
 
-pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64) -> Result<Outcome, Refused> {
+pub(super) fn try_write_many(store: &Store, batch: Batch<'_>, now_ms: u64) -> Result<Outcome, Refused> {
+    let changes = batch.changes;
     let growing = changes.iter().filter(|change| matches!(change, Change::Put { .. } | Change::Patch { .. }));
     let deleting = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
     let (growing, deleting) = (growing.count(), deleting.count());
@@ -61,7 +63,8 @@ pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64)
         return Err(refused);
     }
     store.check_open().map_err(Refused::Failed)?;
-    let (mut guards, addresses) = lock_all(store, changes);
+    let (mut guards, mut addresses) = (Guards::new(), Addresses::new());
+    lock_all(store, changes, (&mut guards, &mut addresses));
     fetch(&guards, &addresses);
     if store.removals.are_told() {
         for (address, guard) in addresses.iter().flatten() {
@@ -75,24 +78,40 @@ pub(super) fn try_write_many(store: &Store, changes: &[Change<'_>], now_ms: u64)
         return Ok(refused);
     }
     let mut plan = Plan::new(store.mapping(), &guards, now_ms, changes.len());
-    let effects = plan.all(changes, &addresses).map_err(Refused::Failed)?;
-    let Plan { planned, observed, .. } = plan;
+    let effects = match batch.blind && changes.iter().all(is_whole) {
+        true => plan.blind(changes, &addresses),
+        false => plan.all(changes, &addresses),
+    };
+    let effects = effects.map_err(Refused::Failed)?;
+    let Plan { planned, observed, .. } = &plan;
     let logged: SmallVec<[Logged<'_>; FEW]> = planned.iter().filter_map(logged).collect();
     if logged.is_empty() {
-        return Ok(Outcome { sequence: observed, applied: Applied::Whole(effects) });
+        return Ok(Outcome { sequence: *observed, applied: Applied::Whole(effects) });
     }
     let last = store.number_all(now_ms, &logged)?;
     let first = last + 1 - logged.len() as u64;
     drop(logged);
-    Ok(apply_all(store, &mut guards, (&planned, effects), first, now_ms))
+    Ok(apply_all(store, &mut guards, (planned, effects), first, now_ms))
 }
 
-/// Locks every shard that a batch concerns, in ascending order.
-fn lock_all<'s, 'a>(store: &'s Store, changes: &[Change<'a>]) -> (Guards<'s>, Addresses<'a>) {
+/// Whether a change leads to the same, whatever is there; its guard was looked at already.
+fn is_whole(change: &Change<'_>) -> bool {
+    match change {
+        Change::Put { expires, .. } => *expires != Expires::Keep,
+        Change::Check { .. } => true,
+        _ => false,
+    }
+}
+
+/// Locks every shard that a batch concerns, in ascending order. Fills what it is given, which is large to move.
+fn lock_all<'s, 'a>(
+    store: &'s Store,
+    changes: &[Change<'a>],
+    (guards, addresses): (&mut Guards<'s>, &mut Addresses<'a>),
+) {
     loop {
         let mapping = store.mapping();
-        let mut addresses: Addresses<'a> =
-            changes.iter().map(|change| change.key().map(|key| (store.address(key), 0))).collect();
+        addresses.extend(changes.iter().map(|change| change.key().map(|key| (store.address(key), 0))));
         let mut places: SmallVec<[ShardPlace; FEW]> = SmallVec::new();
         let mut push_all = |database: u8| {
             let physical = mapping[usize::from(database)];
@@ -108,14 +127,16 @@ fn lock_all<'s, 'a>(store: &'s Store, changes: &[Change<'a>]) -> (Guards<'s>, Ad
         places.extend(addresses.iter().flatten().map(|(address, _)| (address.physical, address.shard)));
         places.sort_unstable();
         places.dedup();
-        let guards: Guards<'s> =
-            places.into_iter().map(|place| (place, store.keyspace(place.0).lock(place.1))).collect();
+        guards.extend(places.iter().map(|place| (*place, store.keyspace(place.0).lock(place.1))));
         for (address, guard) in addresses.iter_mut().flatten() {
-            *guard = position(&guards, address);
+            *guard = position(guards, address);
         }
         if store.mapping() == mapping {
-            return (guards, addresses);
+            return;
         }
+        // A swap came in between.
+        guards.clear();
+        addresses.clear();
     }
 }
 
@@ -162,7 +183,7 @@ struct Plan<'p, 's, 'a> {
     /// The highest number that was seen.
     observed: Sequence,
     /// Logical to physical, after the swaps so far.
-    mapping: Mapping,
+    mapping: DatabaseTable,
     /// The latest step of each entry so far.
     latest: HashTable<usize>,
     /// Where each physical keyspace was last cleared.
@@ -170,19 +191,30 @@ struct Plan<'p, 's, 'a> {
 }
 
 impl<'p, 's, 'a> Plan<'p, 's, 'a> {
-    fn new(mapping: Mapping, guards: &'p Guards<'s>, now_ms: u64, changes: usize) -> Self {
+    fn new(mapping: DatabaseTable, guards: &'p Guards<'s>, now_ms: u64, changes: usize) -> Self {
         Self {
             guards,
             now_ms,
             planned: SmallVec::with_capacity(changes),
             observed: 0,
             mapping,
-            latest: HashTable::with_capacity(changes),
+            latest: HashTable::new(),
             cleared: [None; DATABASES as usize],
         }
     }
 
+    /// The same for changes that are [whole](is_whole), when nobody looks at the effects: nothing is looked at.
+    fn blind(&mut self, changes: &[Change<'a>], addresses: &Addresses<'a>) -> Result<SmallVec<[Effect; 1]>> {
+        for (change, address) in changes.iter().zip(addresses) {
+            let step = Step::of_change(change, None)?;
+            let planned = address.zip(step).map(|(address, step)| Planned::One(address, step));
+            self.planned.push(planned.unwrap_or(Planned::Nothing(None)));
+        }
+        Ok(smallvec![Effect { existed: false, version: 0 }; changes.len()])
+    }
+
     fn all(&mut self, changes: &[Change<'a>], addresses: &Addresses<'a>) -> Result<SmallVec<[Effect; 1]>> {
+        self.latest.reserve(changes.len(), |_| 0);
         let mut effects = SmallVec::with_capacity(changes.len());
         for (change, address) in changes.iter().zip(addresses) {
             let effect = match change.key().zip(*address) {
