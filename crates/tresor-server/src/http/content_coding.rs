@@ -121,7 +121,7 @@ pub(super) fn code(request: &HeaderMap, response: &mut Response<Body>) {
         response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
     let Some(coding) = accepted.coding.filter(|_| is_worth_it || !accepted.identity) else { return };
-    let Ok(coded) = CodedBody::new(std::mem::replace(response.body_mut(), Body::Empty), coding) else {
+    let Ok(coded) = CodedBody::of(std::mem::replace(response.body_mut(), Body::Empty), coding) else {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         return;
     };
@@ -203,7 +203,7 @@ pub(super) struct CodedBody {
 
 impl CodedBody {
     /// The coded body: a short one whole, else one that is coded while it is sent.
-    fn new(plain: Body, coding: Coding) -> Result<Body> {
+    fn of(plain: Body, coding: Coding) -> Result<Body> {
         let mut encoder = Encoder::new(coding).map_err(failed)?;
         Ok(match &plain {
             Body::Full(bytes) if bytes.len() <= PIECE_BYTES => {
@@ -300,7 +300,7 @@ mod tests {
     fn what_was_sent_can_be_read_before_the_rest_comes() {
         let plain: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
         for coding in [Coding::Gzip, Coding::Zstd] {
-            let body = CodedBody::new(Body::Full(plain.clone().into()), coding).unwrap();
+            let body = CodedBody::of(Body::Full(plain.clone().into()), coding).unwrap();
             let Body::Coded(mut coded) = body else { panic!("it is long") };
             let mut gzip = GzDecoder::new(Vec::new());
             let mut zstd = zstd::stream::write::Decoder::new(Vec::new()).unwrap();
