@@ -14,6 +14,7 @@ use crate::{
         MAX_SEQUENCE, PAGE_BYTES, Sequence, Version, block_on, block_on_for,
     },
     error::{Error, Result},
+    feed_counters::FeedFigures,
     value::Value,
     yield_now::yield_now,
 };
@@ -171,7 +172,19 @@ impl Database {
             // Now is now, and not when the first page is asked for.
             self.core.engine.changes(&mut cursor, &NOTHING).await?;
         }
+        self.core.feeds.come();
         Ok(ChangeFeed { database: self.clone(), options: options.clone(), cursor })
+    }
+
+    /// How the change feeds of all its databases fare.
+    pub fn feed_figures(&self) -> FeedFigures {
+        self.core.feeds.figures()
+    }
+}
+
+impl Drop for ChangeFeed {
+    fn drop(&mut self) {
+        self.database.core.feeds.gone();
     }
 }
 
@@ -237,6 +250,7 @@ impl ChangeFeed {
         };
         self.fill(&mut told, &page, &mut cursor).await?;
         self.cursor = cursor;
+        self.database.core.feeds.told(told.changes.len(), told.gap.is_some());
         Ok(told)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     config::{Config, ShardOf},
     engine::{Engine, Removals, Status, block_on, memory::MemoryLimit},
     error::{Error, ErrorKind, Result},
+    feed_counters::FeedCounters,
     index::Indexes,
     layer::{
         Encrypted,
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
     pub(crate) notifications: Notifications,
     pub(crate) removals: Arc<Removals>,
+    pub(crate) feeds: FeedCounters,
     pub(crate) shutdown: Shutdown,
     pub(crate) start: Start,
 }
@@ -199,6 +201,7 @@ impl Database {
             hub,
             notifications,
             removals: opened.removals,
+            feeds: FeedCounters::default(),
             shutdown: Shutdown::default(),
             start,
         };

@@ -5,8 +5,10 @@
 
 use http::{HeaderValue, Response, header};
 use tresor::{
+    FeedFigures,
     command::CATALOG,
     engine::{CacheStatus, ClusterStatus, Status},
+    index::{IndexState, IndexStatus},
     layer::sharded::{Listed, Progress},
     oplog::LogStatus,
     process::ProcessFigures,
@@ -34,6 +36,8 @@ pub(super) async fn answer(exchange: Exchange<'_>) -> Answer {
     store(&mut families, &exchange, &status);
     transactions(&mut families, &exchange.database.transaction_figures());
     publishing(&mut families, exchange.database.hub());
+    changes(&mut families, &exchange.database.feed_figures());
+    indexes(&mut families, &exchange.database.indexes());
     if let Some(log) = &status.log {
         oplog(&mut families, log);
     }
@@ -180,6 +184,34 @@ fn publishing(families: &mut Families, hub: &Hub) {
             "Subscribers disconnected because they took their messages too slowly.",
         )
         .value(hub.dropped());
+}
+
+fn changes(families: &mut Families, figures: &FeedFigures) {
+    families.gauge("tresor_change_readers", "Readers of the change feed now.").value(figures.readers);
+    families
+        .counter("tresor_changes_told_total", "Changes told by the change feed, to each reader.")
+        .value(figures.told);
+    families
+        .counter("tresor_change_gaps_total", "Gaps told by the change feed: what a reader wanted was gone.")
+        .value(figures.gaps);
+}
+
+fn indexes(families: &mut Families, indexes: &[IndexStatus]) {
+    let mut tell = |name, help, figure: fn(&IndexStatus) -> u64| {
+        let mut gauge = families.gauge(name, help);
+        for index in indexes {
+            gauge.labelled(&[("index", index.definition.name())], figure(index));
+        }
+    };
+    tell("tresor_index_ready", "Whether an index is built and used.", |index| {
+        u64::from(index.state == IndexState::Ready)
+    });
+    tell("tresor_index_entries", "Entries in an index.", |index| index.entries);
+    tell("tresor_index_unreadable", "Entries that an index cannot read as it should.", |index| {
+        index.unreadable
+    });
+    tell("tresor_index_waiting", "Vectors that are not in an index's graph yet.", |index| index.waiting);
+    tell("tresor_index_bytes", "Memory that an index takes, about.", |index| index.bytes);
 }
 
 fn store(families: &mut Families, exchange: &Exchange<'_>, status: &Status) {

@@ -7,15 +7,20 @@ use std::{
 };
 
 use tresor::{
+    FeedOptions,
     engine::{
         Batch, Change, Engine, Expires, Guard, KeyRef, Kind,
         memory::{MemoryEngine, MemoryOptions},
     },
+    index::IndexDefinition,
     layer::cached::{Cached, Capacity},
 };
 use tresor_testkit::{ManualClock, START_MS, deadline::wait_until};
 
-use crate::running::{Running, Setup, server};
+use crate::{
+    changes::following,
+    running::{Running, Setup, server},
+};
 
 /// Samples by name and labels, after checking everything that the format demands.
 struct Metrics {
@@ -207,4 +212,38 @@ fn health_says_what_is_wrong() {
     assert!(failed.text().starts_with("[-]engine "), "{}", failed.text());
     assert_eq!(client.request("GET", "/readyz", &[], b"").text(), failed.text());
     assert_eq!(client.request("GET", "/keys/k", &[], b"").status, 503);
+}
+
+#[test]
+fn indexes_and_readers_of_changes_are_told_of() {
+    let server = following();
+    let begin = server.database.change_feed(&FeedOptions::new()).unwrap().next_page(Duration::ZERO).unwrap();
+    server.database.create_index(IndexDefinition::new("ages", 0).unwrap()).unwrap();
+    server.database.put("read", "7").unwrap();
+    server.database.put("unreadable", "no number").unwrap();
+    wait_until("the index is built", || {
+        Metrics::of(&server).get("tresor_index_ready{index=\"ages\"}") == 1.0
+    });
+    let options = FeedOptions::new().since(begin.position);
+    let mut feed = server.database.change_feed(&options).unwrap();
+    assert_eq!(feed.next_page(Duration::ZERO).unwrap().changes.len(), 2);
+    let metrics = Metrics::of(&server);
+    for (name, expected) in [
+        ("tresor_index_entries{index=\"ages\"}", 1.0),
+        ("tresor_index_unreadable{index=\"ages\"}", 1.0),
+        ("tresor_index_waiting{index=\"ages\"}", 0.0),
+        ("tresor_change_readers", 1.0),
+        ("tresor_changes_told_total", 2.0),
+        ("tresor_change_gaps_total", 0.0),
+    ] {
+        assert_eq!(metrics.get(name), expected, "{name}");
+    }
+    assert!(metrics.get("tresor_index_bytes{index=\"ages\"}") > 100.0);
+    drop(feed);
+    // Before everything that is kept.
+    let mut late = server.database.change_feed(&FeedOptions::new().since("0".parse().unwrap())).unwrap();
+    assert!(late.next_page(Duration::ZERO).unwrap().gap.is_some());
+    drop(late);
+    let metrics = Metrics::of(&server);
+    assert_eq!((metrics.get("tresor_change_readers"), metrics.get("tresor_change_gaps_total")), (0.0, 1.0));
 }
