@@ -161,6 +161,28 @@ fn entries_are_made_and_deleted() {
 }
 
 #[test]
+fn a_value_that_comes_compressed_is_saved_like_any_other() {
+    let Some((server, mut browser)) = started(&[]) else { return };
+    let mut client = server.resp();
+    set(&mut client, "medium", "0123456789abcdef".repeat(256));
+    let mut page = open(&mut browser, &server);
+    open_entry(&mut page, "medium");
+    let version = page.text("#version");
+    assert!(version.parse::<u64>().is_ok(), "{version}");
+    assert_eq!(page.value("#value").len(), 4096);
+    page.fill("#value", &"x".repeat(4096));
+    page.click("#save");
+    is_saved(&mut page, "medium");
+    assert_eq!(get(&mut client, "medium").unwrap(), "x".repeat(4096).into_bytes());
+    // It can be saved again at once: the page knows the new version.
+    page.fill("#value", "short");
+    page.click("#save");
+    is_saved(&mut page, "medium");
+    assert_eq!(get(&mut client, "medium").unwrap(), b"short");
+    complains_of_nothing(page);
+}
+
+#[test]
 fn of_a_large_value_the_beginning_is_shown_and_nothing_edited() {
     let Some((server, mut browser)) = started(&[]) else { return };
     let mut client = server.resp();
@@ -168,6 +190,7 @@ fn of_a_large_value_the_beginning_is_shown_and_nothing_edited() {
     let mut page = open(&mut browser, &server);
     open_entry(&mut page, "large");
     assert_eq!(page.text("#size"), "2 MiB");
+    assert!(page.text("#version").parse::<u64>().is_ok());
     page.says("#value-note", "The first 16 KiB of 2 MiB.");
     assert_eq!(page.value("#value").len(), 16 * 1024);
     assert_eq!(page.evaluate("document.getElementById('value').readOnly"), true);

@@ -28,13 +28,18 @@ export async function read(key) {
   }
   const tag = response.headers.get("ETag");
   const kind = response.headers.get("Content-Type") === "application/json" ? "JSON" : "bytes";
-  const size = Number(response.headers.get("Content-Length"));
-  if (size > LARGE) {
+  if ((await sizeOf(key, response)) > LARGE) {
     await response.body.cancel();
     return await readBeginning(key, tag, kind);
   }
   const bytes = new Uint8Array(await response.arrayBuffer());
   return { ...(await withExpiry(key, tag)), bytes, kind, size: bytes.length, isWhole: true };
+}
+
+/** The bytes of the value in an answer. The length of one that is sent compressed says nothing of that. */
+async function sizeOf(key, response) {
+  const isCoded = response.headers.has("Content-Encoding");
+  return isCoded ? await command(["STRLEN", key.bytes]) : Number(response.headers.get("Content-Length"));
 }
 
 async function readBeginning(key, tag, kind) {
@@ -47,6 +52,7 @@ async function readBeginning(key, tag, kind) {
 /** When it goes, by this page's own clock; the headers of an answer say that in whole seconds only. */
 async function withExpiry(key, tag) {
   const left = await command(["PTTL", key.bytes]);
-  const version = tag === null ? "" : tag.replaceAll('"', "").split("-").pop();
+  // The store, the version, and the coding that the value was sent in, if any.
+  const [, version] = tag === null ? ["", ""] : tag.replaceAll('"', "").split("-");
   return { key, tag, version, expiresAt: left < 0 ? null : performance.now() + left };
 }
