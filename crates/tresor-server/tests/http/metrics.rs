@@ -217,6 +217,7 @@ fn health_says_what_is_wrong() {
 #[test]
 fn indexes_and_readers_of_changes_are_told_of() {
     let server = following();
+    server.database.put("before", "1").unwrap();
     let begin = server.database.change_feed(&FeedOptions::new()).unwrap().next_page(Duration::ZERO).unwrap();
     server.database.create_index(IndexDefinition::new("ages", 0).unwrap()).unwrap();
     server.database.put("read", "7").unwrap();
@@ -229,7 +230,7 @@ fn indexes_and_readers_of_changes_are_told_of() {
     assert_eq!(feed.next_page(Duration::ZERO).unwrap().changes.len(), 2);
     let metrics = Metrics::of(&server);
     for (name, expected) in [
-        ("tresor_index_entries{index=\"ages\"}", 1.0),
+        ("tresor_index_entries{index=\"ages\"}", 2.0),
         ("tresor_index_unreadable{index=\"ages\"}", 1.0),
         ("tresor_index_waiting{index=\"ages\"}", 0.0),
         ("tresor_change_readers", 1.0),
@@ -240,7 +241,7 @@ fn indexes_and_readers_of_changes_are_told_of() {
     }
     assert!(metrics.get("tresor_index_bytes{index=\"ages\"}") > 100.0);
     drop(feed);
-    // Before everything that is kept.
+    // Nothing was kept before the first reader came.
     let mut late = server.database.change_feed(&FeedOptions::new().since("0".parse().unwrap())).unwrap();
     assert!(late.next_page(Duration::ZERO).unwrap().gap.is_some());
     drop(late);
