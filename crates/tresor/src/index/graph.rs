@@ -20,7 +20,7 @@ const NEIGHBOURS: usize = 16;
 const LOOKED_AT_TO_BUILD: usize = 48;
 
 /// How many are looked at, at least, to find the nearest.
-const LOOKED_AT: usize = 96;
+const LOOKED_AT: usize = 160;
 
 /// Layers, of which each has a sixteenth of the places of the one beneath.
 const LAYERS: usize = 16;
