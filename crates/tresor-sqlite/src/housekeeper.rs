@@ -175,7 +175,7 @@ impl Housekeeper {
             }
             more?;
         }
-        self.rounds(|| store.remove_expired(store.removals.get()))?;
+        self.rounds(|| store.remove_expired())?;
         self.rounds(|| store.give_back())?;
         if store.log_bytes.load(Ordering::Relaxed) >= store.options.checkpoint_bytes {
             store.checkpoint()?;
@@ -204,7 +204,8 @@ fn look_every(store: &Store) -> Duration {
 
 impl Store {
     /// Removes some entries that have expired, and tells of them; whether there may be more.
-    fn remove_expired(&self, told: Option<&Arc<Removals>>) -> Result<bool> {
+    fn remove_expired(&self) -> Result<bool> {
+        let told = self.removals.get();
         let is_kept = told.is_some_and(|removals| removals.expired_is_kept());
         if is_kept || self.figures.lock().iter().all(|count| count.unsure == 0) {
             return Ok(false);

@@ -15,7 +15,7 @@ const BEGINNING = 16 * 1024;
 export async function read(key) {
   if (key.path === null) {
     // No address names it; a command does.
-    return await readBeginning(key, null, "bytes");
+    return await readBeginning(key, null, "bytes", await length(key));
   }
   let response;
   try {
@@ -28,9 +28,10 @@ export async function read(key) {
   }
   const tag = response.headers.get("ETag");
   const kind = response.headers.get("Content-Type") === "application/json" ? "JSON" : "bytes";
-  if ((await sizeOf(key, response)) > LARGE) {
+  const size = await sizeOf(key, response);
+  if (size > LARGE) {
     await response.body.cancel();
-    return await readBeginning(key, tag, kind);
+    return await readBeginning(key, tag, kind, size);
   }
   const bytes = new Uint8Array(await response.arrayBuffer());
   return { ...(await withExpiry(key, tag)), bytes, kind, size: bytes.length, isWhole: true };
@@ -39,11 +40,14 @@ export async function read(key) {
 /** The bytes of the value in an answer. The length of one that is sent compressed says nothing of that. */
 async function sizeOf(key, response) {
   const isCoded = response.headers.has("Content-Encoding");
-  return isCoded ? await command(["STRLEN", key.bytes]) : Number(response.headers.get("Content-Length"));
+  return isCoded ? await length(key) : Number(response.headers.get("Content-Length"));
 }
 
-async function readBeginning(key, tag, kind) {
-  const size = await command(["STRLEN", key.bytes]);
+async function length(key) {
+  return await command(["STRLEN", key.bytes]);
+}
+
+async function readBeginning(key, tag, kind, size) {
   const reply = await command(["GETRANGE", key.bytes, 0, BEGINNING - 1]);
   const bytes = bytesOfReply(reply);
   return { ...(await withExpiry(key, tag)), bytes, kind, size, isWhole: false };
