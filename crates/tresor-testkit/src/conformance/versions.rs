@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use tresor::engine::{
-    Change, Content, Edited, Guard, Isolation, KeyRef, Kind, MAX_SEQUENCE, Order, Scan, Sequence,
+    Batch, Change, Content, Edited, Guard, Isolation, KeyRef, Kind, MAX_SEQUENCE, Order, Scan, Sequence,
 };
 
 use super::{
@@ -124,12 +124,17 @@ pub fn absence_covers_the_removal(make: &Make<'_>) {
     assert!(observed(&subject) >= version, "after a put into the past");
 }
 
-/// A refused batch and an edit that keeps have observed what they looked at.
+/// A refused batch, checks that hold and an edit that keeps have observed what they looked at.
 pub fn refusals_cover_what_they_met(make: &Make<'_>) {
     let Some(subject) = Subject::able(make, |can| can.guards) else { return };
     let version = subject.put(key(b"k"), b"v");
     let outcome = subject.write(&[guarded(put(key(b"k"), b"w"), Guard::Absent)]);
     assert!(outcome.sequence >= version);
+    let checks = [check(key(b"k"), Guard::Version(version)), check(key(b"other"), Guard::Absent)];
+    for batch in [Batch::of(&checks), Batch::blind(&checks)] {
+        let outcome = subject.engine.write(batch, subject.now_ms()).wait().expect("checks hold");
+        assert!(outcome.sequence >= version, "checks alone have seen what they met");
+    }
     let mut keep = |_: Option<tresor::engine::EntryRef<'_>>| Ok(Edited::Keep);
     let outcome = subject.engine.update(key(b"k"), subject.now_ms(), &mut keep).wait();
     assert!(outcome.expect("an update works").sequence >= version);

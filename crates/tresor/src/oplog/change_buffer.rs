@@ -80,8 +80,8 @@ impl ChangeBuffer {
     /// Whether these changes have to be told to [`append`](Self::append): all, once changes are kept, and before
     /// that those that give the databases other numbers.
     #[inline]
-    pub(crate) fn concern(&self, changes: &[Logged<'_>]) -> bool {
-        self.is_kept() || changes.iter().any(|change| matches!(change, Logged::Mapping(_)))
+    pub(crate) fn concern<'c>(&self, mut changes: impl Iterator<Item = Logged<'c>>) -> bool {
+        self.is_kept() || changes.any(|change| matches!(change, Logged::Mapping(_)))
     }
 
     /// Keeps changes from now on. Changes that are under way may still be missing.

@@ -3,8 +3,9 @@
 //! EXEC runs the queue over an overlay and applies one batch, inside its gate from start to end. With no
 //! transaction open it locks nothing: the batch is guarded by the version of everything that was read, and if
 //! somebody came in between it runs again; after a few times it makes everybody look at locks, and takes
-//! them. A queue of nothing but plain SETs, which read nothing, needs no overlay: it is the batch. Commands whose keys cannot be told beforehand run with all gates taken. Unlike a transaction with
-//! locks, and as in Redis, a command that fails keeps none of the others from being applied.
+//! them. A queue of nothing but plain SETs, which read nothing, needs no overlay: it is the batch. Commands
+//! whose keys cannot be told beforehand run with all gates taken. Unlike a transaction with locks, and as in
+//! Redis, a command that fails keeps none of the others from being applied.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
@@ -28,6 +29,9 @@ const COMMAND_BYTES: usize = 64;
 
 /// The most bytes of a queue whose memory is kept for the next one of the same client.
 const KEPT_QUEUE_BYTES: usize = 4096;
+
+/// SET, a key, a value.
+const PLAIN_SET_WORDS: usize = 3;
 
 /// What plain SETs change, and before that what must hold for them.
 type Puts<'a> = SmallVec<[Change<'a>; 16]>;
@@ -108,13 +112,13 @@ impl Queue {
 
     /// Keys and values, if there is nothing but SETs without options.
     fn plain_sets(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
-        let (words, mut end) = (["SET", "key", "value"].len(), 0);
+        let mut end = 0;
         let is_plain = self.commands.iter().all(|(id, its_end)| {
-            end += words;
+            end += PLAIN_SET_WORDS;
             *id == CommandId::Set && *its_end == end
         });
         let pair = |ends: &[usize]| (&self.bytes[ends[0]..ends[1]], &self.bytes[ends[1]..ends[2]]);
-        is_plain.then(|| self.ends.chunks_exact(words).map(pair))
+        is_plain.then(|| self.ends.chunks_exact(PLAIN_SET_WORDS).map(pair))
     }
 
     /// Whether some command's keys cannot be told from its words.

@@ -31,6 +31,9 @@ use crate::{
 /// Numbers that a shard of a volatile store takes at a time.
 const NUMBERS: u64 = 32;
 
+/// Changes of a batch that need no memory of their own.
+pub(super) const FEW: usize = 16;
+
 /// Shards in which eviction looks for a full sample where they hold little.
 const SAMPLED_SHARDS: usize = 256;
 
@@ -70,6 +73,11 @@ pub(super) struct Address<'a> {
 }
 
 impl Address<'_> {
+    /// The key, as a log names it.
+    pub(super) fn physical_key(&self) -> KeyRef<'_> {
+        KeyRef { database: self.physical, key: self.name.key, member: self.name.member }
+    }
+
     /// Whether it is the way to the same entry.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.physical == other.physical
@@ -185,15 +193,21 @@ impl Store {
         Ok(first)
     }
 
-    /// Numbers for the changes of a batch, logged as one record; returns the last.
-    pub(super) fn number_all(&self, now_ms: u64, changes: &[Logged<'_>]) -> Result<Sequence, Refused> {
+    /// Numbers for so many changes of a batch, logged as one record; returns the last.
+    #[inline]
+    pub(super) fn number_all<'c>(
+        &self,
+        now_ms: u64,
+        count: usize,
+        changes: impl Iterator<Item = Logged<'c>> + Clone,
+    ) -> Result<Sequence, Refused> {
+        let listed = || changes.clone().collect::<SmallVec<[Logged<'_>; FEW]>>();
         match &self.log {
-            Some(log) => log.append(now_ms, changes),
-            None if self.changes.concern(changes) => Ok(self.changes.append(&self.numbers, now_ms, changes)),
-            None => {
-                let count = changes.len() as u64;
-                Ok(self.numbers.fetch_add(count, Ordering::Relaxed) + count - 1)
+            Some(log) => log.append(now_ms, &listed()),
+            None if self.changes.concern(changes.clone()) => {
+                Ok(self.changes.append(&self.numbers, now_ms, &listed()))
             }
+            None => Ok(self.numbers.fetch_add(count as u64, Ordering::Relaxed) + count as u64 - 1),
         }
     }
 

@@ -163,8 +163,7 @@ fn finish_one(
 ) -> Result<Option<Version>, Refused> {
     let Some(step) = step else { return Ok(None) };
     let Locked { keyspace, shard, address, place } = locked;
-    let key = KeyRef { database: address.physical, key: address.name.key, member: address.name.member };
-    let number = store.number(shard, now_ms, step.logged(key))?;
+    let number = store.number(shard, now_ms, step.logged(address.physical_key()))?;
     store.apply(keyspace, shard, (address, place), step, (number, now_ms));
     Ok(Some(number))
 }

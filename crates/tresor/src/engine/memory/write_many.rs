@@ -12,22 +12,18 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     keyspace::SHARDS,
     shard::Shard,
-    store::{Address, Store},
+    store::{Address, FEW, Store},
     table::Table,
     write::{current, refused},
 };
 use crate::{
     engine::{
-        Applied, Batch, Change, DATABASES, DatabaseTable, Effect, Expires, Guard, KeyRef, Outcome, Sequence,
-        Version,
+        Applied, Batch, Change, DATABASES, DatabaseTable, Effect, Expires, Guard, Outcome, Sequence, Version,
         step::{Step, holds},
     },
     error::Result,
     oplog::{Logged, Refused},
 };
-
-/// Changes of a batch that need no memory of their own.
-const FEW: usize = 16;
 
 /// What one change of a batch comes to.
 enum Planned<'a> {
@@ -77,21 +73,44 @@ pub(super) fn try_write_many(store: &Store, batch: Batch<'_>, now_ms: u64) -> Re
     {
         return Ok(refused);
     }
+    // Checks alone change nothing: their answer tells what they met, which a plan finds out.
+    if batch.blind && growing > 0 && changes.iter().all(is_whole) {
+        return put_all(store, &mut guards, (changes, &addresses), now_ms);
+    }
     let mut plan = Plan::new(store.mapping(), &guards, now_ms, changes.len());
-    let effects = match batch.blind && changes.iter().all(is_whole) {
-        true => plan.blind(changes, &addresses),
-        false => plan.all(changes, &addresses),
-    };
-    let effects = effects.map_err(Refused::Failed)?;
+    let effects = plan.all(changes, &addresses).map_err(Refused::Failed)?;
     let Plan { planned, observed, .. } = &plan;
-    let logged: SmallVec<[Logged<'_>; FEW]> = planned.iter().filter_map(logged).collect();
-    if logged.is_empty() {
+    let records = planned.iter().filter_map(logged);
+    let count = records.clone().count();
+    if count == 0 {
         return Ok(Outcome { sequence: *observed, applied: Applied::Whole(effects) });
     }
-    let last = store.number_all(now_ms, &logged)?;
-    let first = last + 1 - logged.len() as u64;
-    drop(logged);
+    let last = store.number_all(now_ms, count, records)?;
+    let first = last + 1 - count as u64;
     Ok(apply_all(store, &mut guards, (planned, effects), first, now_ms))
+}
+
+/// Applies changes that are [whole](is_whole), and of which nobody wants to know the effects: they need no plan
+/// against what is stored.
+fn put_all(
+    store: &Store,
+    guards: &mut Guards<'_>,
+    (changes, addresses): (&[Change<'_>], &Addresses<'_>),
+    now_ms: u64,
+) -> Result<Outcome, Refused> {
+    let mut puts: SmallVec<[(&Address<'_>, usize, Step<'_>); FEW]> = SmallVec::new();
+    for (change, address) in changes.iter().zip(addresses) {
+        let step = Step::of_change(change, None).map_err(Refused::Failed)?;
+        puts.extend(address.as_ref().zip(step).map(|((address, guard), step)| (address, *guard, step)));
+    }
+    let records = puts.iter().map(|(address, _, step)| step.logged(address.physical_key()));
+    let last = store.number_all(now_ms, puts.len(), records)?;
+    forget_numbers(guards);
+    for ((address, guard, step), number) in puts.iter().zip(last + 1 - puts.len() as u64..) {
+        apply_one(store, &mut guards[*guard].1, (address, step), (number, now_ms));
+    }
+    let effects = smallvec![Effect { existed: false, version: last }; changes.len()];
+    Ok(Outcome { sequence: last, applied: Applied::Whole(effects) })
 }
 
 /// Whether a change leads to the same, whatever is there; its guard was looked at already.
@@ -203,16 +222,7 @@ impl<'p, 's, 'a> Plan<'p, 's, 'a> {
         }
     }
 
-    /// The same for changes that are [whole](is_whole), when nobody looks at the effects: nothing is looked at.
-    fn blind(&mut self, changes: &[Change<'a>], addresses: &Addresses<'a>) -> Result<SmallVec<[Effect; 1]>> {
-        for (change, address) in changes.iter().zip(addresses) {
-            let step = Step::of_change(change, None)?;
-            let planned = address.zip(step).map(|(address, step)| Planned::One(address, step));
-            self.planned.push(planned.unwrap_or(Planned::Nothing(None)));
-        }
-        Ok(smallvec![Effect { existed: false, version: 0 }; changes.len()])
-    }
-
+    /// For any changes, each planned against what the ones before it lead to.
     fn all(&mut self, changes: &[Change<'a>], addresses: &Addresses<'a>) -> Result<SmallVec<[Effect; 1]>> {
         self.latest.reserve(changes.len(), |_| 0);
         let mut effects = SmallVec::with_capacity(changes.len());
@@ -325,10 +335,7 @@ fn hash_of(address: &Address<'_>) -> u64 {
 fn logged<'b>(planned: &'b Planned<'_>) -> Option<Logged<'b>> {
     match planned {
         Planned::Nothing(_) => None,
-        Planned::One((address, _), step) => {
-            let name = &address.name;
-            Some(step.logged(KeyRef { database: address.physical, key: name.key, member: name.member }))
-        }
+        Planned::One((address, _), step) => Some(step.logged(address.physical_key())),
         Planned::Clear(physical) => Some(Logged::Clear { database: *physical }),
         Planned::Mapping(mapping) => Some(Logged::Mapping(*mapping)),
     }
@@ -341,10 +348,7 @@ fn apply_all(
     first: Sequence,
     now_ms: u64,
 ) -> Outcome {
-    // Numbers that shards have set aside are lower than these: they must not be used after them.
-    for (_, shard) in guards.iter_mut() {
-        shard.numbers = (0, 0);
-    }
+    forget_numbers(guards);
     let mut number = first;
     for (at, planned) in planned.iter().enumerate() {
         match planned {
@@ -355,15 +359,7 @@ fn apply_all(
                 continue;
             }
             Planned::One((address, guard), step) => {
-                let shard = &mut *guards[*guard].1;
-                let place = shard.find(&address.name);
-                store.apply(
-                    store.keyspace(address.physical),
-                    shard,
-                    (address, place),
-                    step,
-                    (number, now_ms),
-                );
+                apply_one(store, &mut guards[*guard].1, (address, step), (number, now_ms));
             }
             Planned::Clear(physical) => clear(store, guards, *physical, number),
             Planned::Mapping(mapping) => store.set_mapping(*mapping),
@@ -372,6 +368,22 @@ fn apply_all(
         number += 1;
     }
     Outcome { sequence: number - 1, applied: Applied::Whole(effects) }
+}
+
+/// Numbers that shards have set aside are lower than those of a batch: they must not be used after them.
+fn forget_numbers(guards: &mut Guards<'_>) {
+    guards.iter_mut().for_each(|(_, shard)| shard.numbers = (0, 0));
+}
+
+#[inline]
+fn apply_one(
+    store: &Store,
+    shard: &mut Shard,
+    (address, step): (&Address<'_>, &Step<'_>),
+    number: (Version, u64),
+) {
+    let place = shard.find(&address.name);
+    store.apply(store.keyspace(address.physical), shard, (address, place), step, number);
 }
 
 fn clear(store: &Store, guards: &mut Guards<'_>, physical: u8, number: Version) {
