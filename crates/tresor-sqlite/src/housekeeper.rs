@@ -5,10 +5,7 @@
 //! and that write is this thread's own, while callers wait without sitting on their threads.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
@@ -17,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, params};
 use tresor::{
     Error, Result,
-    engine::{KeyRef, Removal, Removals},
+    engine::{KeyRef, Removal},
 };
 
 use crate::{
