@@ -318,10 +318,8 @@ impl Connection {
 
     #[inline]
     async fn execute_run(&mut self, run: &mut Run<'_>) -> Result<(), Closed> {
-        let result = match run.work() {
-            Some(work) => self.perform(work).await,
-            None => Ok(()),
-        };
+        let Some(work) = run.work() else { return Ok(()) };
+        let result = self.perform(work).await;
         run.clear();
         result
     }

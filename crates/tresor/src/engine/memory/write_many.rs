@@ -37,8 +37,27 @@ enum Planned<'a> {
     Mapping(DatabaseTable),
 }
 
-/// A shard: the physical keyspace, and its number there.
-type ShardPlace = (u8, usize);
+/// A shard among those of all physical keyspaces. Shards are locked in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ShardPlace(u32);
+
+impl ShardPlace {
+    fn new(physical: u8, shard: usize) -> Self {
+        Self(u32::from(physical) * SHARDS as u32 + shard as u32)
+    }
+
+    fn of(address: &Address<'_>) -> Self {
+        Self::new(address.physical, address.shard)
+    }
+
+    fn physical(self) -> u8 {
+        (self.0 / SHARDS as u32) as u8
+    }
+
+    fn shard(self) -> usize {
+        self.0 as usize % SHARDS
+    }
+}
 
 type Guards<'s> = SmallVec<[(ShardPlace, MutexGuard<'s, Shard>); FEW]>;
 
@@ -98,10 +117,13 @@ fn put_all(
     (changes, addresses): (&[Change<'_>], &Addresses<'_>),
     now_ms: u64,
 ) -> Result<Outcome, Refused> {
-    let mut puts: SmallVec<[(&Address<'_>, usize, Step<'_>); FEW]> = SmallVec::new();
+    let mut puts: SmallVec<[(&Address<'_>, usize, Step<'_>); FEW]> = SmallVec::with_capacity(changes.len());
     for (change, address) in changes.iter().zip(addresses) {
-        let step = Step::of_change(change, None).map_err(Refused::Failed)?;
-        puts.extend(address.as_ref().zip(step).map(|((address, guard), step)| (address, *guard, step)));
+        if let (Some(step), Some((address, guard))) =
+            (Step::of_change(change, None).map_err(Refused::Failed)?, address)
+        {
+            puts.push((address, *guard, step));
+        }
     }
     let records = puts.iter().map(|(address, _, step)| step.logged(address.physical_key()));
     let last = store.number_all(now_ms, puts.len(), records)?;
@@ -131,24 +153,30 @@ fn lock_all<'s, 'a>(
     loop {
         let mapping = store.mapping();
         addresses.extend(changes.iter().map(|change| change.key().map(|key| (store.address(key), 0))));
-        let mut places: SmallVec<[ShardPlace; FEW]> = SmallVec::new();
-        let mut push_all = |database: u8| {
-            let physical = mapping[usize::from(database)];
-            places.extend((0..SHARDS).map(|shard| (physical, shard)));
-        };
-        for change in changes {
-            match *change {
-                Change::Clear { database } => push_all(database),
-                Change::Swap { first, second } => [first, second].into_iter().for_each(&mut push_all),
-                _ => {}
+        // With the change whose key leads there; none for whole databases.
+        let mut places: SmallVec<[(ShardPlace, Option<u32>); FEW]> = SmallVec::new();
+        for (address, index) in addresses.iter().zip(0..) {
+            if let Some((address, _)) = address {
+                places.push((ShardPlace::of(address), Some(index)));
             }
         }
-        places.extend(addresses.iter().flatten().map(|(address, _)| (address.physical, address.shard)));
+        let databases = changes.iter().flat_map(|change| match *change {
+            Change::Clear { database } => [Some(database), None],
+            Change::Swap { first, second } => [Some(first), Some(second)],
+            _ => [None, None],
+        });
+        for database in databases.flatten() {
+            let physical = mapping[usize::from(database)];
+            places.extend((0..SHARDS).map(|shard| (ShardPlace::new(physical, shard), None)));
+        }
         places.sort_unstable();
-        places.dedup();
-        guards.extend(places.iter().map(|place| (*place, store.keyspace(place.0).lock(place.1))));
-        for (address, guard) in addresses.iter_mut().flatten() {
-            *guard = position(guards, address);
+        for (place, change) in places {
+            if guards.last().is_none_or(|(last, _)| *last != place) {
+                guards.push((place, store.keyspace(place.physical()).lock(place.shard())));
+            }
+            if let Some((_, guard)) = change.and_then(|change| addresses[change as usize].as_mut()) {
+                *guard = guards.len() - 1;
+            }
         }
         if store.mapping() == mapping {
             return;
@@ -172,7 +200,7 @@ fn fetch(guards: &Guards<'_>, addresses: &Addresses<'_>) {
 
 fn position(guards: &Guards<'_>, address: &Address<'_>) -> usize {
     guards
-        .binary_search_by_key(&(address.physical, address.shard), |(place, _)| *place)
+        .binary_search_by_key(&ShardPlace::of(address), |(place, _)| *place)
         .expect("the shard of every key of the batch is locked")
 }
 
@@ -389,9 +417,9 @@ fn apply_one(
 fn clear(store: &Store, guards: &mut Guards<'_>, physical: u8, number: Version) {
     let keyspace = store.keyspace(physical);
     let mut tables: Vec<Table> = Vec::new();
-    for ((_, shard_number), shard) in guards.iter_mut().filter(|((keyspace, _), _)| *keyspace == physical) {
+    for (place, shard) in guards.iter_mut().filter(|(place, _)| place.physical() == physical) {
         let before = shard.bytes();
-        tables.push(keyspace.clear(*shard_number, shard, number));
+        tables.push(keyspace.clear(place.shard(), shard, number));
         store.limit.count(before, shard.bytes());
     }
     keyspace.index.clear();
