@@ -26,6 +26,8 @@ mod lru_cache_over_a_store;
 mod measure_get;
 #[path = "../examples/measure_layers.rs"]
 mod measure_layers;
+#[path = "../examples/measure_range.rs"]
+mod measure_range;
 #[path = "../examples/queries.rs"]
 mod queries;
 #[path = "../examples/shards.rs"]
@@ -110,6 +112,17 @@ fn lru_cache_over_a_store_misses_what_gave_way() -> tresor::Result<()> {
 fn measure_get_finds_every_key() -> tresor::Result<()> {
     let figures = measure_get::measure(1_000, 3)?;
     assert!(figures.store_ns > 0.0 && figures.map_ns > 0.0);
+    Ok(())
+}
+
+#[test]
+fn measure_range_reads_whole_ranges() -> tresor::Result<()> {
+    let directory = env::temp_dir().join(format!("tresor-ranges-{}", process::id()));
+    let figures = measure_range::measure(&directory, 1_000, 1)?;
+    fs::remove_dir_all(&directory).expect("the store's directory is there");
+    let engines: Vec<_> = figures.iter().map(|figures| figures.engine).collect();
+    assert_eq!(engines, ["memory", "disk"]);
+    assert!(figures.iter().all(|figures| figures.keys_us > 0.0 && figures.entries_us > 0.0));
     Ok(())
 }
 

@@ -9,13 +9,14 @@ use super::{core_pinning::on_all_cores, options::Options, setup::build};
 use crate::Outcome;
 
 /// A row, the package of its example, and the example.
-const EXAMPLES: [(&str, &str, &str); 6] = [
+const EXAMPLES: [(&str, &str, &str); 7] = [
     ("library", "tresor", "measure_get"),
     ("cassandra", "tresor-cassandra", "measure_cluster"),
     ("sqlite", "tresor-sqlite", "measure_sqlite"),
     ("disk-engine", "tresor", "measure_disk"),
     ("json-file", "tresor", "measure_json_file"),
     ("compression", "tresor", "measure_layers"),
+    ("queries", "tresor", "measure_range"),
 ];
 
 /// The examples that were built, by row.

@@ -37,9 +37,10 @@ const DIMENSIONS: u64 = 128;
 pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
     let keys = setup.size(1_000_000, 50_000);
     let mut figures = passes(setup, keys)?;
-    figures.push(ranges(setup, (keys, "memory", &[]), 100.0)?);
+    figures.extend(ranges(setup, keys)?);
+    figures.push(ranges_over_a_socket(setup, (keys, "memory", &[]))?);
     let disk = &["--engine", "disk", "--store-path", "store"];
-    figures.push(ranges(setup, (keys, "disk", disk), 1000.0)?);
+    figures.push(ranges_over_a_socket(setup, (keys, "disk", disk))?);
     figures.push(nearest(setup)?);
     Ok(figures)
 }
@@ -125,29 +126,46 @@ fn bulk(reply: &[u8], line: usize) -> Outcome<Option<String>> {
     }
 }
 
-/// The median time of one range at a random place, one at a time.
-fn ranges(setup: &Setup, (keys, engine, arguments): (u64, &str, &[&str]), bar_us: f64) -> Outcome<Figure> {
+/// Ranges in one process with the store, where nothing but the engine and the query are measured.
+fn ranges(setup: &Setup, keys: u64) -> Outcome<Vec<Figure>> {
+    let directory = setup.directory()?;
+    let path = directory.path().join("store").display().to_string();
+    let rounds = setup.options.rounds();
+    let told = setup.examples.run("queries", &[path, keys.to_string(), rounds.to_string()])?;
+    let figure = |(engine, bar_us)| {
+        let what = format!("{engine}: {RANGE} keys of {} from a random one on, in process", thousands(keys));
+        let with_values = told.number(&format!("{engine} entries"), " ")?;
+        let figure = Figure::new(what, "µs", vec![told.number(&format!("{engine} keys"), " ")?]);
+        Ok(figure.bar(Bar::AtMost(bar_us)).also(format!("with values {with_values:.1} µs")))
+    };
+    [("memory", 100.0), ("disk", 1000.0)].into_iter().map(figure).collect()
+}
+
+/// The median time of one range at a random place, one at a time, to the last byte of the answer; beside that of
+/// PING, which is what the way takes.
+fn ranges_over_a_socket(setup: &Setup, (keys, engine, arguments): (u64, &str, &[&str])) -> Outcome<Figure> {
     let server = Server::start(setup, setup.ours()?, arguments)?;
     fill(server.port, 0..keys, Expiry::Never)?;
     let mut client = server.client()?;
     // In memory the first one makes the index by key.
     client.command(&["TRESOR.FIND", "LIMIT", "1"])?;
-    let mut samples = Vec::new();
+    let (mut ranges, mut pings) = (Vec::new(), Vec::new());
     for round in 0..setup.options.rounds() as u64 {
-        let mut took_us: Vec<f64> = Vec::new();
+        let (mut ranges_us, mut pings_us) = (Vec::new(), Vec::new());
         for number in 0..RANGES {
             let from = key((round * RANGES + number) * 7919 % keys);
-            let started = Instant::now();
-            client.command(&["TRESOR.FIND", "FROM", &from, "LIMIT", RANGE])?;
-            took_us.push(started.elapsed().as_secs_f64() * 1e6);
+            let mut timed = |words: &[&str]| {
+                let started = Instant::now();
+                client.command(words).map(|_| started.elapsed().as_secs_f64() * 1e6)
+            };
+            ranges_us.push(timed(&["TRESOR.FIND", "FROM", &from, "LIMIT", RANGE])?);
+            pings_us.push(timed(&["PING"])?);
         }
-        samples.push(median(&took_us));
+        ranges.push(median(&ranges_us));
+        pings.push(median(&pings_us));
     }
-    let what = format!(
-        "{engine}: 100 keys of {} from a random one on, to the last byte of the answer",
-        thousands(keys)
-    );
-    Ok(Figure::new(what, "µs", samples).bar(Bar::AtMost(bar_us)))
+    let what = format!("{engine}: 100 keys of {} over a socket, to the last byte", thousands(keys));
+    Ok(Figure::new(what, "µs", ranges).against("PING", pings))
 }
 
 fn nearest(setup: &Setup) -> Outcome<Figure> {

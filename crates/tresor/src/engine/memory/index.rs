@@ -51,8 +51,33 @@ impl PartialOrd for Name {
     }
 }
 
-/// A page of names and where each ends.
-pub(super) type Names = Vec<(Vec<u8>, Vec<u8>)>;
+/// A page of names, one behind the other in one allocation.
+#[derive(Default)]
+pub(super) struct Names {
+    bytes: Vec<u8>,
+    /// Where each key ends, and where its member does.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Names {
+    fn push(&mut self, (key, member): (&[u8], &[u8])) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(member);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A key and its member.
+    pub(super) fn get(&self, at: usize) -> (&[u8], &[u8]) {
+        let start = if at == 0 { 0 } else { self.ends[at - 1].1 };
+        let (key_end, end) = self.ends[at];
+        (&self.bytes[start..key_end], &self.bytes[key_end..end])
+    }
+}
 
 /// The names of a keyspace in order, or nothing while nobody asks for them.
 #[derive(Default)]
@@ -144,20 +169,21 @@ impl Index {
         }
         let (lower, upper) = bounds(scan);
         if is_empty(&lower, &upper) {
-            return Some((Names::new(), false));
+            return Some((Names::default(), false));
         }
-        let range = built.names.range((lower, upper));
-        let owned = |name: &Name| {
-            let (key, member) = name.parts();
-            (key.to_vec(), member.to_vec())
+        let mut range = built.names.range((lower, upper));
+        let mut next = || match scan.order {
+            ScanOrder::Descending => range.next_back(),
+            ScanOrder::Any | ScanOrder::Ascending => range.next(),
         };
-        let mut names: Names = match scan.order {
-            ScanOrder::Descending => range.rev().take(limit + 1).map(owned).collect(),
-            ScanOrder::Any | ScanOrder::Ascending => range.take(limit + 1).map(owned).collect(),
-        };
-        let more = names.len() > limit;
-        names.truncate(limit);
-        Some((names, more))
+        let mut names = Names::default();
+        while let Some(name) = next() {
+            if names.len() == limit {
+                return Some((names, true));
+            }
+            names.push(name.parts());
+        }
+        Some((names, false))
     }
 }
 

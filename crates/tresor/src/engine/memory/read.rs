@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    ahead::{self, AHEAD, Ahead, lock_ahead},
+    ahead::{AHEAD, Ahead, lock_ahead},
     cursor::Cursor,
     keyspace::{Keyspace, SHARDS},
     shard::Shard,
@@ -121,7 +121,8 @@ fn read_together(store: &Store, keys: &[KeyRef<'_>], now_ms: u64, visit: &mut Vi
 
 /// One page of a scan; later only while the index for an ordered one is being built.
 pub(super) fn scan<'a>(store: &'a Store, scan: &'a Scan<'a>, now_ms: u64) -> Eventual<'a, Page> {
-    let Some(keyspace) = store.existing(store.physical(scan.database)) else {
+    let physical = store.physical(scan.database);
+    let Some(keyspace) = store.existing(physical) else {
         let mut page = Page::new(scan.database);
         page.sequence = store.latest();
         return Eventual::Now(Ok(page));
@@ -130,14 +131,14 @@ pub(super) fn scan<'a>(store: &'a Store, scan: &'a Scan<'a>, now_ms: u64) -> Eve
         return Eventual::Now(scan_any(store, keyspace, scan, now_ms));
     }
     if keyspace.index.next_shard(now_ms).is_none()
-        && let Some(page) = scan_ordered(store, keyspace, scan, now_ms)
+        && let Some(page) = scan_ordered(store, (physical, keyspace), scan, now_ms)
     {
         return Eventual::Now(Ok(page));
     }
     Eventual::later(async move {
         loop {
             if build_index(keyspace, now_ms)
-                && let Some(page) = scan_ordered(store, keyspace, scan, now_ms)
+                && let Some(page) = scan_ordered(store, (physical, keyspace), scan, now_ms)
             {
                 return Ok(page);
             }
@@ -213,7 +214,12 @@ fn build_index(keyspace: &Keyspace, now_ms: u64) -> bool {
 }
 
 /// A page in key order; `None` if the index is not whole (any more).
-fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64) -> Option<Page> {
+fn scan_ordered(
+    store: &Store,
+    (physical, keyspace): (u8, &Keyspace),
+    scan: &Scan<'_>,
+    now_ms: u64,
+) -> Option<Page> {
     let limit = scan.limit.max(1);
     let mut position = scan.position.clone();
     loop {
@@ -222,19 +228,18 @@ fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64
         let mut page = Page::new(scan.database);
         page.sequence = store.latest();
         let mut seen = 0;
-        let is_full = |page: &Page| scan.content == Content::Entries && page.bytes() >= PAGE_BYTES;
-        while seen < names.len() && !is_full(&page) {
-            if seen % AHEAD == 0 {
-                let next = names[seen..].iter().take(AHEAD);
-                let keys: SmallVec<[KeyRef<'_>; AHEAD]> = next.map(|name| key_of(scan, name)).collect();
-                ahead::expect(store, &keys);
-            }
-            push_if_there(store, keyspace, key_of(scan, &names[seen]), (scan, now_ms), &mut page);
-            seen += 1;
+        while seen < names.len() && !is_full(&page, scan) {
+            let until = names.len().min(seen + AHEAD);
+            let keys: SmallVec<[KeyRef<'_>; AHEAD]> = (seen..until)
+                .map(|at| names.get(at))
+                .map(|(key, member)| KeyRef { database: scan.database, key, member })
+                .collect();
+            seen += push_chunk(store, (physical, keyspace), &keys, (scan, now_ms), &mut page);
         }
         let goes_on = more || seen < names.len();
-        if let Some((key, member)) = names[..seen].last() {
-            position = Position::Behind { key: key.clone(), member: member.clone() };
+        if seen > 0 {
+            let (key, member) = names.get(seen - 1);
+            position = Position::Behind { key: key.to_vec(), member: member.to_vec() };
         }
         if !page.is_empty() || !goes_on {
             page.next = goes_on.then_some(position);
@@ -244,23 +249,50 @@ fn scan_ordered(store: &Store, keyspace: &Keyspace, scan: &Scan<'_>, now_ms: u64
     }
 }
 
-fn key_of<'n>(scan: &Scan<'_>, (key, member): &'n (Vec<u8>, Vec<u8>)) -> KeyRef<'n> {
-    KeyRef { database: scan.database, key, member }
+/// Keys take no more than their limit allows.
+fn is_full(page: &Page, scan: &Scan<'_>) -> bool {
+    scan.content == Content::Entries && page.bytes() >= PAGE_BYTES
+}
+
+/// Adds the entries of up to [`AHEAD`] keys until the page is full; how many were looked at.
+fn push_chunk(
+    store: &Store,
+    (physical, keyspace): (u8, &Keyspace),
+    keys: &[KeyRef<'_>],
+    (scan, now_ms): (&Scan<'_>, u64),
+    page: &mut Page,
+) -> usize {
+    let mut ahead = lock_ahead(store, keys);
+    if ahead.iter().any(|(address, _)| address.physical != physical) {
+        // A swap came in between: these locks are another keyspace's, and nobody may wait with them in hand.
+        ahead.clear();
+    }
+    for (at, key) in keys.iter().enumerate() {
+        match ahead.get(at) {
+            Some((address, Some(shard))) => {
+                push_if_there((shard, address), (scan, now_ms), page);
+            }
+            _ => {
+                let address = store.address(*key);
+                push_if_there((&keyspace.lock(address.shard), &address), (scan, now_ms), page);
+            }
+        }
+        if is_full(page, scan) {
+            return at + 1;
+        }
+    }
+    keys.len()
 }
 
 /// Adds an entry to a page, unless it has gone or expired.
 fn push_if_there(
-    store: &Store,
-    keyspace: &Keyspace,
-    key: KeyRef<'_>,
+    (shard, address): (&Shard, &Address<'_>),
     (scan, now_ms): (&Scan<'_>, u64),
     page: &mut Page,
 ) {
-    let address = store.address(key);
-    let shard = keyspace.lock(address.shard);
     if let Some(entry) = shard.find(&address.name).and_then(|place| shard.entry(place))
         && !entry.is_expired(now_ms)
     {
-        page.push(key.key, key.member, &entry.read(), scan.content);
+        page.push(address.name.key, address.name.member, &entry.read(), scan.content);
     }
 }
