@@ -13,7 +13,9 @@ use tresor::{
     config::TransactionLimits,
     engine::{Content, Engine, Order, Scan, block_on, memory::Eviction},
 };
-use tresor_testkit::{LaterEngine, ModelEngine};
+use tresor_testkit::{
+    HeldEngine, LaterEngine, ModelEngine, Moment, Reply, SessionDoor, deadline::wait_until,
+};
 
 /// How long a test waits for something that it expects to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -367,4 +369,37 @@ fn what_a_transaction_has_read_is_not_evicted() {
         assert_eq!(transaction.read(format!("kept {number}")).unwrap().to_string(), number.to_string());
     }
     transaction.commit().unwrap();
+}
+
+/// EXEC reads without locks: what it answers is of one moment all the same, also of one key that is read twice.
+#[test]
+fn exec_reads_a_key_twice_at_one_moment() {
+    let run = |door: &mut SessionDoor, words: &[&str]| {
+        door.execute(&words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>())
+    };
+    for before in [None, Some("old")] {
+        let engine = HeldEngine::new(Arc::new(ModelEngine::new()));
+        let database = Database::over(engine.clone(), Config::memory()).unwrap();
+        let mut writer = SessionDoor::new(&database);
+        if let Some(value) = before {
+            run(&mut writer, &["SET", "k", value]);
+        }
+        engine.hold_next(Moment::Before).let_go();
+        let second = engine.hold_next(Moment::Before);
+        let replies = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut reader = SessionDoor::new(&database);
+                for words in [&["MULTI"][..], &["GET", "k"], &["GET", "k"]] {
+                    run(&mut reader, words);
+                }
+                run(&mut reader, &["EXEC"])
+            });
+            wait_until("the second read", || engine.is_holding());
+            run(&mut writer, &["SET", "k", "new"]);
+            second.let_go();
+            reader.join().unwrap()
+        });
+        let new = Reply::Bulk(b"new".to_vec());
+        assert_eq!(replies, Reply::Array(vec![new.clone(), new]), "{before:?} before");
+    }
 }

@@ -193,7 +193,8 @@ impl Session {
             transaction.with(|state| {
                 for (key, place) in beneath.iter().zip(&places) {
                     let version = found.entries[*place].as_ref().map(|entry| entry.version);
-                    state.seen.entry((key.database, key.key.into())).or_insert(version);
+                    let first = *state.seen.entry((key.database, key.key.into())).or_insert(version);
+                    state.overtaken |= first != version;
                 }
             });
         }

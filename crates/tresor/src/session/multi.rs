@@ -517,6 +517,9 @@ impl Session {
 
     async fn apply_queue(&mut self, transaction: &Transaction, watched: &[Watched]) -> Result<Ran> {
         let mut state = transaction.with(std::mem::take);
+        if state.overtaken {
+            return Ok(Ran::Overtaken);
+        }
         let mut events = std::mem::take(&mut state.events);
         let Some(guarded) = Guarded::of(&state, watched) else { return Ok(Ran::WatchFailed) };
         if guarded.changes.is_empty() {
@@ -544,7 +547,7 @@ impl<'a> Guarded<'a> {
     /// `None` if a watched key was seen to have changed already.
     fn of(state: &'a State, watched: &'a [Watched]) -> Option<Self> {
         let changes = state.overlay.changes();
-        // One read is of one moment anyway.
+        // What was read of one key is of one moment anyway.
         let seen = if changes.is_empty() && watched.is_empty() && state.seen.len() < 2 {
             None
         } else {

@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) overlay: Overlay,
     /// The versions that an optimistic transaction read, by database and key.
     pub(crate) seen: BTreeMap<(u8, Box<[u8]>), Option<Version>>,
+    /// One of them was read again and had changed: what it has read is of no one moment.
+    pub(crate) overtaken: bool,
     /// What happened in it, to be told of once it is committed.
     pub(crate) events: Vec<KeptEvent>,
     /// Bytes of what it has locked.
