@@ -27,6 +27,9 @@ const COUNT: &str = "1000";
 /// Keys of a range that is read.
 const RANGE: &str = "100";
 
+/// The most that a range may take on memory, and on disk.
+const RANGE_BARS_US: [f64; 2] = [100.0, 1000.0];
+
 /// Ranges that are read in a round.
 const RANGES: u64 = 200;
 
@@ -38,9 +41,12 @@ pub(super) fn measure(setup: &Setup) -> Outcome<Vec<Figure>> {
     let keys = setup.size(1_000_000, 50_000);
     let mut figures = passes(setup, keys)?;
     figures.extend(ranges(setup, keys)?);
-    figures.push(ranges_over_a_socket(setup, (keys, "memory", &[]))?);
     let disk = &["--engine", "disk", "--store-path", "store"];
-    figures.push(ranges_over_a_socket(setup, (keys, "disk", disk))?);
+    for (engine, arguments, bar_us) in
+        [("memory", &[][..], RANGE_BARS_US[0]), ("disk", disk, RANGE_BARS_US[1])]
+    {
+        figures.push(ranges_over_a_socket(setup, (keys, engine, arguments), bar_us)?);
+    }
     figures.push(nearest(setup)?);
     Ok(figures)
 }
@@ -138,12 +144,16 @@ fn ranges(setup: &Setup, keys: u64) -> Outcome<Vec<Figure>> {
         let figure = Figure::new(what, "µs", vec![told.number(&format!("{engine} keys"), " ")?]);
         Ok(figure.bar(Bar::AtMost(bar_us)).also(format!("with values {with_values:.1} µs")))
     };
-    [("memory", 100.0), ("disk", 1000.0)].into_iter().map(figure).collect()
+    ["memory", "disk"].into_iter().zip(RANGE_BARS_US).map(figure).collect()
 }
 
 /// The median time of one range at a random place, one at a time, to the last byte of the answer; beside that of
 /// PING, which is what the way takes.
-fn ranges_over_a_socket(setup: &Setup, (keys, engine, arguments): (u64, &str, &[&str])) -> Outcome<Figure> {
+fn ranges_over_a_socket(
+    setup: &Setup,
+    (keys, engine, arguments): (u64, &str, &[&str]),
+    bar_us: f64,
+) -> Outcome<Figure> {
     let server = Server::start(setup, setup.ours()?, arguments)?;
     fill(server.port, 0..keys, Expiry::Never)?;
     let mut client = server.client()?;
@@ -164,8 +174,8 @@ fn ranges_over_a_socket(setup: &Setup, (keys, engine, arguments): (u64, &str, &[
         ranges.push(median(&ranges_us));
         pings.push(median(&pings_us));
     }
-    let what = format!("{engine}: 100 keys of {} over a socket, to the last byte", thousands(keys));
-    Ok(Figure::new(what, "µs", ranges).against("PING", pings))
+    let what = format!("{engine}: {RANGE} keys of {} over a socket, to the last byte", thousands(keys));
+    Ok(Figure::new(what, "µs", ranges).against("PING", pings).bar(Bar::AtMost(bar_us)))
 }
 
 fn nearest(setup: &Setup) -> Outcome<Figure> {
