@@ -50,8 +50,7 @@ fn adopt_one(store: &Store, key: KeyRef<'_>, entry: &EntryRef<'_>, now_ms: u64) 
     }
     let EntryRef { kind, version, expires_at_ms, .. } = *entry;
     let value = entry.value.bytes();
-    let key = KeyRef { database: address.physical, ..key };
-    let logged = Logged::Adopt { key, version, kind, expires_at_ms, value };
+    let logged = Logged::Adopt { key: address.physical_key(), version, kind, expires_at_ms, value };
     let number = store.number_all(now_ms, 1, std::iter::once(logged))?;
     let step = Step::Put { value: value.into(), kind, expires_at_ms };
     store.apply(keyspace, &mut shard, (&address, place), &step, (version, now_ms));
