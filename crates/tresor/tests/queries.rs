@@ -73,3 +73,37 @@ fn what_was_left_out_is_counted_over_all_pages() {
     assert_eq!(numbers.by_ref().count(), 200);
     assert_eq!(numbers.skipped(), 100);
 }
+
+/// A page holds some values and never all of them, however they are found: so many large ones would not fit into
+/// memory.
+#[test]
+fn large_values_end_a_page_in_every_order() {
+    const VALUE: usize = 300_000;
+    const MOST: usize = 2 * 4 * 1024 * 1024 + VALUE;
+    let store = Database::open(Config::memory()).expect("memory opens");
+    let keys: Vec<Vec<u8>> = (0..60).map(|number| format!("k{number:02}").into_bytes()).collect();
+    for key in &keys {
+        store.put(key, vec![b'v'; VALUE]).expect("a put");
+        store.put([b"another-", &**key].concat(), "v").expect("a put");
+    }
+    let named = keys.iter().fold(Query::new(), |query, key| query.key(key));
+    for query in [Query::new().glob("k*"), Query::new().prefix("k"), named] {
+        for order in ["asc", "desc", "any"] {
+            let query = query.clone().order(order).limit(100).values();
+            let (mut found, mut cursor) = (Vec::new(), None::<String>);
+            loop {
+                let page = store.find_page(&query, cursor.as_deref()).expect("a page");
+                let values = page.entries.iter().filter_map(|entry| entry.value.as_ref());
+                let bytes: usize = values.map(|(value, _)| value.len()).sum();
+                assert!(bytes <= MOST, "{order}: {bytes} bytes in a page");
+                found.extend(page.entries.into_iter().map(|entry| entry.key));
+                cursor = page.cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            found.sort();
+            assert_eq!(found, keys, "{order}");
+        }
+    }
+}

@@ -129,7 +129,7 @@ impl Session {
             None => Some(Position::Start),
         };
         let (mut page, limit) = (FoundPage::default(), query.page_limit());
-        let (mut bytes, mut looked_at) = (0, 0);
+        let (mut bytes, mut looked_at, mut judged_bytes) = (0, 0, 0);
         let is_full = |page: &FoundPage, bytes: usize| page.entries.len() >= limit || bytes >= PAGE_BYTES;
         while let Some(from) = position.take() {
             let wanted = SLICE_ENTRIES.min(limit - page.entries.len());
@@ -141,6 +141,7 @@ impl Session {
             looked_at += slice.looked_at;
             let mut candidates = slice.candidates.into_iter();
             while let Some(candidate) = candidates.next() {
+                self.breathe_after(&mut judged_bytes, &candidate).await;
                 match query.verdict(candidate.value_bytes()) {
                     Verdict::Differs => continue,
                     Verdict::Unreadable => page.skipped += 1,
@@ -151,8 +152,7 @@ impl Session {
                     }
                 }
                 if is_full(&page, bytes) && plan.order != Order::Any && candidates.len() > 0 {
-                    let last = page.entries.last().map(|found| found.key.clone()).unwrap_or_default();
-                    position = Some(Position::Behind { key: last, member: Vec::new() });
+                    position = page.entries.last().map(|found| behind(&found.key));
                     break;
                 }
             }
@@ -197,13 +197,9 @@ impl Session {
         neighbours: &mut Neighbours<'_>,
         candidates: Vec<Found>,
     ) -> Result<()> {
-        let mut looked_at = 0;
+        let mut judged_bytes = 0;
         for candidate in candidates {
-            looked_at += candidate.value_bytes().len();
-            if looked_at > SLICE_BYTES {
-                looked_at = 0;
-                self.breathe().await;
-            }
+            self.breathe_after(&mut judged_bytes, &candidate).await;
             match neighbours.query.verdict(candidate.value_bytes()) {
                 Verdict::Differs => {}
                 Verdict::Unreadable => neighbours.skip(),
@@ -214,13 +210,22 @@ impl Session {
         Ok(())
     }
 
+    /// Gives others their turn if with this one too many bytes of values were looked at since they had it.
+    async fn breathe_after(&mut self, judged_bytes: &mut usize, candidate: &Found) {
+        *judged_bytes += candidate.value_bytes().len();
+        if *judged_bytes > SLICE_BYTES {
+            *judged_bytes = 0;
+            self.breathe().await;
+        }
+    }
+
     /// Reads what comes next of what may match by its key; values come where the plan wants them.
     async fn slice(
         &mut self,
         query: &Query,
         plan: &Plan<'_>,
         from: Position,
-        entries: usize,
+        mut entries: usize,
     ) -> Result<Slice> {
         if let Some(named) = plan.named() {
             return self.slice_of_keys((query, named), plan.order, &from, entries).await;
@@ -229,25 +234,37 @@ impl Session {
             return Ok(Slice { candidates: Vec::new(), looked_at: 0, next: None });
         }
         let (lower, upper) = query.range.bounds();
-        let scan = Scan {
-            position: from,
-            lower,
-            upper,
-            ..Scan::all(self.selected(), plan.order, plan.content(), entries)
-        };
-        let mut page = self.scan(&scan).await?;
-        let (next, looked_at) = (page.next.take(), page.len() as u64);
-        let matching = page.iter().filter(|(key, _)| key.member.is_empty() && query.takes_key(key.key));
-        let candidates = match plan.values {
-            Values::OfMatches => {
-                let keys: Vec<&[u8]> = matching.map(|(key, _)| key.key).collect();
-                self.candidates(&keys).await?
+        loop {
+            let scan = Scan {
+                position: from.clone(),
+                lower,
+                upper,
+                ..Scan::all(self.selected(), plan.order, plan.content(), entries)
+            };
+            let mut page = self.scan(&scan).await?;
+            let (mut next, looked_at) = (page.next.take(), page.len() as u64);
+            let matching = page.iter().filter(|(key, _)| key.member.is_empty() && query.takes_key(key.key));
+            if plan.values != Values::OfMatches {
+                let candidates = matching.map(|(key, entry)| Found::candidate(key.key, &entry)).collect();
+                return Ok(Slice { candidates, looked_at, next });
             }
-            Values::None | Values::WithKeys => {
-                matching.map(|(key, entry)| Found::candidate(key.key, &entry)).collect()
+            let keys: Vec<&[u8]> = matching.map(|(key, _)| key.key).collect();
+            let (mut candidates, mut taken) = self.candidates(&keys).await?;
+            if taken < keys.len() && plan.order != Order::Any {
+                next = taken.checked_sub(1).map(|last| behind(keys[last]));
+            } else if taken < keys.len() && entries > 1 {
+                // Nobody can go on in the middle of a page in any order: a shorter one, then.
+                let fitting = page.iter().take_while(|(key, _)| key.key != keys[taken]).count();
+                entries = fitting.min(entries - 1).max(1);
+                continue;
             }
-        };
-        Ok(Slice { candidates, looked_at, next })
+            while taken < keys.len() && plan.order == Order::Any {
+                let (more, further) = self.candidates(&keys[taken..]).await?;
+                candidates.extend(more);
+                taken += further;
+            }
+            return Ok(Slice { candidates, looked_at, next });
+        }
     }
 
     /// The same of keys that are named one by one.
@@ -264,7 +281,7 @@ impl Session {
         };
         let is_wanted = |key: &&[u8]| query.takes_key(key);
         // One more than there is room for, to know whether there is more.
-        let mut keys: Vec<&[u8]> = match order {
+        let keys: Vec<&[u8]> = match order {
             Order::Descending => {
                 let rest = named.range::<[u8], _>((Bound::Unbounded, last)).rev();
                 rest.map(Vec::as_slice).filter(is_wanted).take(entries + 1).collect()
@@ -274,25 +291,32 @@ impl Session {
                 rest.map(Vec::as_slice).filter(is_wanted).take(entries + 1).collect()
             }
         };
-        let has_more = keys.len() > entries;
-        keys.truncate(entries);
-        let next = keys.last().filter(|_| has_more);
-        let next = next.map(|last| Position::Behind { key: last.to_vec(), member: Vec::new() });
-        let candidates = self.candidates(&keys).await?;
-        Ok(Slice { candidates, looked_at: keys.len() as u64, next })
+        let (candidates, taken) = self.candidates(&keys[..keys.len().min(entries)]).await?;
+        let next =
+            (taken < keys.len()).then(|| taken.checked_sub(1).map(|last| behind(keys[last]))).flatten();
+        Ok(Slice { candidates, looked_at: taken as u64, next })
     }
 
-    /// The entries of keys, as far as they are there.
-    pub(super) async fn candidates(&mut self, keys: &[&[u8]]) -> Result<Vec<Found>> {
+    /// The entries of keys, as far as they are there and fit into a page; of how many of the keys, one at least.
+    pub(super) async fn candidates(&mut self, keys: &[&[u8]]) -> Result<(Vec<Found>, usize)> {
         let database = self.selected();
         let keys: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::new(database, key)).collect();
-        let mut candidates = Vec::with_capacity(keys.len());
+        let (mut candidates, mut bytes, mut taken) = (Vec::with_capacity(keys.len()), 0, 0);
         self.look_at(&keys, |place, entry| {
-            candidates.extend(entry.map(|entry| Found::candidate(keys[place].key, &entry)));
+            if bytes < PAGE_BYTES {
+                taken = place + 1;
+                let found = entry.map(|entry| Found::candidate(keys[place].key, &entry));
+                bytes += found.as_ref().map_or(0, Found::bytes);
+                candidates.extend(found);
+            }
         })
         .await?;
-        Ok(candidates)
+        Ok((candidates, taken))
     }
+}
+
+fn behind(key: &[u8]) -> Position {
+    Position::Behind { key: key.to_vec(), member: Vec::new() }
 }
 
 impl Query {

@@ -111,9 +111,11 @@ impl Session {
             let mut neighbours = Neighbours::new(query)?;
             let keys: BTreeSet<&[u8]> = near.keys.iter().map(|key| &**key).collect();
             let keys: Vec<&[u8]> = keys.into_iter().filter(|key| query.takes_key(key)).collect();
-            for slice in keys.chunks(SLICE_ENTRIES) {
-                let candidates = self.candidates(slice).await?;
+            let mut left = &keys[..];
+            while !left.is_empty() {
+                let (candidates, taken) = self.candidates(&left[..left.len().min(SLICE_ENTRIES)]).await?;
                 self.meet_all(&mut neighbours, candidates).await?;
+                left = &left[taken..];
             }
             if near.all || neighbours.are_settled(near.reach) {
                 return Ok(Some(neighbours.into_page()));
