@@ -98,7 +98,7 @@ impl Core {
 
     fn run(&self) {
         loop {
-            let pace = {
+            {
                 let mut state = self.work.state.lock();
                 while !state.stop && state.unmended.is_empty() && !state.progress.moving {
                     self.work.changed.wait(&mut state);
@@ -106,14 +106,12 @@ impl Core {
                 if state.stop {
                     return;
                 }
-                state.pace
-            };
+            }
             let begun_ns = self.clock.monotonic_ns();
             match self.mend_all().and_then(|()| moving::step(self)) {
                 Ok(stepped) => {
                     self.stepped(stepped);
-                    let took_ns = self.clock.monotonic_ns().saturating_sub(begun_ns);
-                    self.pause(Duration::from_nanos(pace.due_ns(stepped).saturating_sub(took_ns)));
+                    self.keep_pace(stepped, begun_ns);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "shards are not as they are to be; it is tried again");
@@ -170,10 +168,23 @@ impl Core {
         self.work.changed.notify_all();
     }
 
+    /// Waits as long as a step takes at the pace, which may be changed meanwhile, or until there is something to mend
+    /// or the layer is closed.
+    fn keep_pace(&self, stepped: Stepped, begun_ns: u64) {
+        let mut state = self.work.state.lock();
+        while !state.stop && state.unmended.is_empty() {
+            let took_ns = self.clock.monotonic_ns().saturating_sub(begun_ns);
+            let left = Duration::from_nanos(state.pace.due_ns(stepped).saturating_sub(took_ns));
+            if left.is_zero() || self.work.changed.wait_for(&mut state, left).timed_out() {
+                return;
+            }
+        }
+    }
+
     /// Waits, or until the layer is closed.
     fn pause(&self, time: Duration) {
         let mut state = self.work.state.lock();
-        if !state.stop && !time.is_zero() {
+        if !state.stop {
             self.work.changed.wait_for(&mut state, time);
         }
     }
