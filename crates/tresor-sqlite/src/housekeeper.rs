@@ -195,16 +195,13 @@ impl Housekeeper {
 }
 
 fn look_every(store: &Store) -> Duration {
-    let are_told = store.removals.get().is_some_and(|removals| removals.are_told());
-    if are_told { LOOK_WHEN_TOLD } else { LOOK_EVERY }
+    if store.removals.are_told() { LOOK_WHEN_TOLD } else { LOOK_EVERY }
 }
 
 impl Store {
     /// Removes some entries that have expired, and tells of them; whether there may be more.
     fn remove_expired(&self) -> Result<bool> {
-        let told = self.removals.get();
-        let is_kept = told.is_some_and(|removals| removals.expired_is_kept());
-        if is_kept || self.figures.lock().iter().all(|count| count.unsure == 0) {
+        if self.removals.expired_is_kept() || self.figures.lock().iter().all(|count| count.unsure == 0) {
             return Ok(false);
         }
         let now_ms = self.time.now_ms();
@@ -227,9 +224,9 @@ impl Store {
                 }
                 Ok(())
             });
-            if let (Ok(Some(())), Some(removals)) = (&removed, told) {
+            if let Ok(Some(())) = &removed {
                 // The writer is still held: nobody has changed these keys again.
-                gone.iter().for_each(|(key, number)| removals.note(Removal::Expired, *key, *number));
+                gone.iter().for_each(|(key, number)| self.removals.note(Removal::Expired, *key, *number));
             }
             removed
         });

@@ -330,9 +330,8 @@ impl Engine for SqliteEngine {
         }))
     }
 
-    fn tell_removals(&self, removals: &Arc<Removals>) {
-        // Whoever asked first is told.
-        let _ = self.store.removals.set(removals.clone());
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.store.removals.tell(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

@@ -7,7 +7,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64},
     },
 };
@@ -18,7 +18,7 @@ use tresor::{
     Error, Result,
     clock::{Clock, StoreTime},
     config::Durability,
-    engine::{Count, DATABASES, ExpiryLagCounters, Removals, cursors::Cursors},
+    engine::{Count, DATABASES, ExpiryLagCounters, RemovalTeller, cursors::Cursors},
     files::{File, Files},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Store {
     /// About how many bytes the log has grown by since the last checkpoint.
     pub(crate) log_bytes: AtomicU64,
     /// Who is told of entries that expired and are gone.
-    pub(crate) removals: OnceLock<Arc<Removals>>,
+    pub(crate) removals: RemovalTeller,
     /// Entries removed because they expired, since the start.
     pub(crate) expired: ExpiryLagCounters,
     /// The write-ahead log, open for its syncs: a failed one is told to those who had it open.
@@ -103,7 +103,7 @@ impl Store {
         }
         Ok(Self {
             expired: ExpiryLagCounters::new(clock.now_ms()),
-            removals: OnceLock::new(),
+            removals: RemovalTeller::default(),
             time: StoreTime::new(clock, 0),
             store_id: identity.store_id,
             readers: Readers::new(connections?),

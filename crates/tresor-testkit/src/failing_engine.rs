@@ -4,8 +4,8 @@ use parking_lot::Mutex;
 use tresor::{
     Error, ErrorKind,
     engine::{
-        Batch, Capabilities, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence,
-        Status, Visit,
+        Batch, Capabilities, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen,
+        Sequence, Status, Visit,
     },
 };
 
@@ -106,6 +106,10 @@ impl Engine for FailingEngine {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.call(|| self.inner.status())
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

@@ -20,7 +20,7 @@ use tresor::{
     Error, ErrorKind, Result,
     engine::{
         Batch, Capabilities, Change, Edit, Engine, EntryRef, Eventual, Expires, Guard, Isolation, KeyRef,
-        Kind, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+        Kind, Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
     },
 };
 
@@ -239,6 +239,10 @@ impl Engine for HeldEngine {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.inner.status()
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

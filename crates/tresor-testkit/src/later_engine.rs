@@ -21,7 +21,7 @@ use tresor::{
     Error, ErrorKind, Result,
     engine::{
         Applied, Batch, Capabilities, Change, Edit, Edited, Effect, Engine, Eventual, Guard, Isolation,
-        KeyRef, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+        KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
     },
 };
 
@@ -228,6 +228,10 @@ impl Engine for LaterEngine {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.send(self.inner.status())
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

@@ -154,24 +154,20 @@ impl Database {
 
     /// The same with a clock of one's own, for tests.
     pub fn with_clock(engine: Arc<dyn Engine>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let removals = Arc::default();
-        engine.tell_removals(&removals);
-        let memory_limit = Arc::default();
-        Self::assemble(
-            Opened { engine, latest_time_ms: 0, memory_limit, removals, shards: None },
-            config,
-            clock,
-        )
+        let opened = Opened { engine, latest_time_ms: 0, memory_limit: Arc::default(), shards: None };
+        Self::assemble(opened, config, clock)
     }
 
     fn assemble(opened: Opened, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let time = StoreTime::new(clock, opened.latest_time_ms);
         let Stack { engine, encrypted } = stack::over(opened.engine, &config)?;
+        let removals = Arc::<Removals>::default();
+        engine.tell_removals(&removals);
         let indexes = Indexes::open(
             &engine,
             time.clock().clone(),
             config.index_file(),
-            opened.removals.clone(),
+            removals.clone(),
             opened.memory_limit.clone(),
         )?;
         let engine: Arc<dyn Engine> = Arc::new(Indexed { inner: engine, indexes: indexes.clone() });
@@ -181,7 +177,7 @@ impl Database {
         opened.memory_limit.spare(move |key| locks.is_locked(key));
         let hub = Arc::<Hub>::default();
         let notifications =
-            Notifications::new(hub.clone(), engine.clone(), time.clock().clone(), opened.removals.clone());
+            Notifications::new(hub.clone(), engine.clone(), time.clock().clone(), removals.clone());
         let observers = Observers::new(engine.capabilities().waits);
         let core = Core {
             engine,
@@ -200,7 +196,7 @@ impl Database {
             clients: Clients::default(),
             hub,
             notifications,
-            removals: opened.removals,
+            removals,
             feeds: FeedCounters::default(),
             shutdown: Shutdown::default(),
             start,
@@ -244,8 +240,7 @@ impl Database {
     /// against the limit of this database.
     pub fn open_shard(&self, shard: &ShardOf) -> Result<Shard> {
         let clock = self.core.time.clock().clone();
-        opening::open_shard(shard, (&self.core.memory_limit, &self.core.removals), clock)
-            .map(|(shard, _)| shard)
+        opening::open_shard(shard, &self.core.memory_limit, clock).map(|(shard, _)| shard)
     }
 
     /// Discards every open transaction and lets none begin any more; how many there were.

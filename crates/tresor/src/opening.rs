@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{Config, Durability, ShardOf, ShardStore, Storage},
     engine::{
-        Engine, Removals,
+        Engine,
         disk::{DiskEngine, DiskOptions},
         json_file::{JsonFileEngine, JsonFileOptions},
         memory::{MemoryEngine, MemoryLimit, MemoryOptions},
@@ -27,45 +27,43 @@ pub(crate) struct Opened {
     pub(crate) latest_time_ms: u64,
     /// What its memory counts against.
     pub(crate) memory_limit: Arc<MemoryLimit>,
-    /// Whom it tells of what it removes by itself.
-    pub(crate) removals: Arc<Removals>,
     /// The engine as what it is, where it is spread over shards.
     pub(crate) shards: Option<Arc<Sharded>>,
 }
 
-/// What all stores of a database share: what their memory counts against, and whom they tell of what they
-/// remove by themselves.
-pub(crate) type Shared<'a> = (&'a Arc<MemoryLimit>, &'a Arc<Removals>);
-
 /// Opens the engine that a configuration describes.
 pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened> {
     let memory_limit = Arc::new(MemoryLimit::new(config.max_memory_bytes, config.eviction));
-    let removals = Arc::<Removals>::default();
     if config.shards.is_empty() {
-        let (engine, latest_time_ms) = open_one(config, (&memory_limit, &removals), clock)?;
-        return Ok(Opened { engine, latest_time_ms, memory_limit, removals, shards: None });
+        let (engine, latest_time_ms) = open_one(config, &memory_limit, clock)?;
+        return Ok(Opened { engine, latest_time_ms, memory_limit, shards: None });
     }
-    let (sharded, latest_time_ms) = open_sharded(config, (&memory_limit, &removals), clock)?;
-    Ok(Opened { engine: sharded.clone(), latest_time_ms, memory_limit, removals, shards: Some(sharded) })
+    let (sharded, latest_time_ms) = open_sharded(config, &memory_limit, clock)?;
+    Ok(Opened { engine: sharded.clone(), latest_time_ms, memory_limit, shards: Some(sharded) })
 }
 
 /// Opens a shard, and answers the latest store time that it had seen.
-pub(crate) fn open_shard(shard: &ShardOf, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Result<(Shard, u64)> {
+pub(crate) fn open_shard(
+    shard: &ShardOf,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Shard, u64)> {
     let (engine, latest_time_ms) = match &shard.store {
-        ShardStore::Engine(engine) => {
-            engine.tell_removals(shared.1);
-            (engine.clone(), 0)
-        }
+        ShardStore::Engine(engine) => (engine.clone(), 0),
         ShardStore::Config(config) => {
             let named = |error: Error| Error::new(error.kind(), format!("shard {}: {error}", shard.name));
-            let (engine, latest_time_ms) = open_one(config, shared, clock).map_err(named)?;
+            let (engine, latest_time_ms) = open_one(config, memory_limit, clock).map_err(named)?;
             (stack::over_shard(engine, config).map_err(named)?, latest_time_ms)
         }
     };
     Ok((Shard { name: shard.name.clone(), weight: shard.weight, engine }, latest_time_ms))
 }
 
-fn open_sharded(config: &Config, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Result<(Arc<Sharded>, u64)> {
+fn open_sharded(
+    config: &Config,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Sharded>, u64)> {
     if config.store_path.is_none() {
         // Before anything is made on disk.
         config.shards.iter().try_for_each(refuse_durable)?;
@@ -73,7 +71,7 @@ fn open_sharded(config: &Config, shared: Shared<'_>, clock: Arc<dyn Clock>) -> R
     let mut shards = Vec::new();
     let mut latest_time_ms = 0;
     for shard in &config.shards {
-        let (shard, latest_ms) = open_shard(shard, shared, clock.clone())?;
+        let (shard, latest_ms) = open_shard(shard, memory_limit, clock.clone())?;
         latest_time_ms = latest_time_ms.max(latest_ms);
         shards.push(shard);
     }
@@ -91,16 +89,18 @@ fn refuse_durable(shard: &ShardOf) -> Result<()> {
 }
 
 /// Opens a store that is not spread; answers the latest store time that it had seen.
-fn open_one(config: &Config, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Result<(Arc<dyn Engine>, u64)> {
+fn open_one(
+    config: &Config,
+    memory_limit: &Arc<MemoryLimit>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn Engine>, u64)> {
     if !config.shards.is_empty() {
         return Err(Error::invalid(
             "a shard cannot be spread over shards itself; name these beside the others",
         ));
     }
-    let (memory_limit, removals) = shared;
     let memory = MemoryOptions {
         limit: memory_limit.clone(),
-        removals: removals.clone(),
         snapshot_log_bytes: config.snapshot_log_bytes,
         snapshot_interval: config.snapshot_interval,
         change_buffer_bytes: config.change_buffer_bytes,
@@ -122,7 +122,6 @@ fn open_one(config: &Config, shared: Shared<'_>, clock: Arc<dyn Clock>) -> Resul
                 block_cache_bytes: config.block_cache_bytes,
                 checkpoint_log_bytes: config.snapshot_log_bytes,
                 checkpoint_interval: config.snapshot_interval,
-                removals: removals.clone(),
                 ..DiskOptions::default()
             };
             let (engine, recovery) = DiskEngine::open(&options, seams, path, log)?;

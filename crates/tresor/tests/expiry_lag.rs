@@ -88,20 +88,22 @@ fn write_over_expired(engine: &dyn Engine, clock: &ManualClock) {
     assert_eq!(status(engine).expired, lags(&[(40, 4)]));
 }
 
-fn kept() -> Arc<Removals> {
+/// Has an empty engine leave what has expired where it is.
+fn keep_expired(engine: &dyn Engine) -> Arc<Removals> {
     let removals = Arc::new(Removals::default());
     removals.keep_expired(true);
+    engine.tell_removals(&removals);
     removals
 }
 
 #[test]
 fn what_a_write_meets_and_removes_is_counted() {
     let clock = ManualClock::new();
-    let options = MemoryOptions { removals: kept(), ..MemoryOptions::default() };
-    let engine = MemoryEngine::volatile_at(&options, clock.clone()).expect("memory needs nothing");
+    let engine = memory(&clock);
+    let removals = keep_expired(&*engine);
     write_over_expired(&*engine, &clock);
     // Told of removals, whoever meets one removes it.
-    options.removals.tell(Audience::Notifications, true);
+    removals.tell(Audience::Notifications, true);
     write(&*engine, &[put("read", Expires::At(clock.now_ms()))], clock.now_ms());
     clock.advance(Duration::from_millis(1_000));
     let mut nothing = |_: usize, entry: Option<EntryRef<'_>>| assert!(entry.is_none());
@@ -113,10 +115,11 @@ fn what_a_write_meets_and_removes_is_counted() {
 #[test]
 fn what_a_write_on_disk_meets_and_removes_is_counted() {
     let (clock, directory) = (ManualClock::new(), TemporaryDirectory::new("lag"));
-    let options = DiskOptions { removals: kept(), ..DiskOptions::default() };
     let log = LogOptions { durability: Durability::None, ..LogOptions::default() };
     let seams = (Arc::new(SystemFiles) as Arc<dyn Files>, clock.clone() as Arc<dyn Clock>);
+    let options = DiskOptions::default();
     let engine = DiskEngine::open(&options, seams, &directory.join("store"), log).expect("an empty store").0;
+    keep_expired(&*engine);
     write_over_expired(&*engine, &clock);
 }
 

@@ -1,6 +1,12 @@
 //! Expiry: absent for everyone from the very millisecond, and what each change does to it.
 
-use tresor::engine::{Capabilities, Edited, Effect, Expires, ExpiryLag, Guard, Isolation, Kind, Order};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tresor::engine::{
+    Audience, Capabilities, Change, Edited, Effect, Expires, ExpiryLag, Guard, Isolation, Kind, Order,
+    Removal, Removals,
+};
 
 use super::{
     Make,
@@ -177,4 +183,51 @@ pub fn removals_are_counted_by_their_lag(make: &Make<'_>) {
     }
     assert_eq!(lag(), expected);
     assert_eq!(subject.count(0), 102);
+}
+
+/// What an engine removes because it has expired it tells of, each once, with a number above its write's, as one of
+/// the database that it is in then.
+pub fn what_expires_is_told(make: &Make<'_>) {
+    let subject = Subject::new(make);
+    let removals = Arc::<Removals>::default();
+    let heard = Arc::<Mutex<Vec<_>>>::default();
+    let hears = heard.clone();
+    removals.listen(Audience::Notifications, move |removal, key, sequence| {
+        assert_eq!(removal, Removal::Expired);
+        hears.lock().push((key.key.to_vec(), key.database, sequence));
+    });
+    if !subject.engine.tell_removals(&removals) {
+        println!("not for this engine: it removes nothing by itself, or tells others of it");
+        return;
+    }
+    removals.tell(Audience::Notifications, true);
+    subject.put(key(b"stays"), b"v");
+    let mut written = Vec::new();
+    for round in 0..3 {
+        let due = Expires::At(subject.now_ms() + 10);
+        let names: Vec<[u8; 2]> = (0..50).map(|number| [round, number]).collect();
+        let changes: Vec<_> = names.iter().map(|name| put_as(key(name), b"v", Kind::Raw, due)).collect();
+        subject.each(&changes);
+        let versions = names.iter().map(|name| subject.entry(key(name)).expect("there").version);
+        written.extend(names.iter().zip(versions).map(|(name, version)| (name.to_vec(), version)));
+        subject.advance_ms(10);
+        // An engine may find it expired here, or by itself, some milliseconds coarse.
+        assert_eq!(subject.entry(key(&names[0])), None);
+        subject.advance_ms(50);
+        wait_until("all removals to be told", || heard.lock().len() >= written.len());
+    }
+    if subject.engine.capabilities().swap {
+        subject.put_until(key(b"swapped"), b"v", subject.now_ms() + 10);
+        written.push((b"swapped".to_vec(), 0));
+        subject.apply(&[Change::Swap { first: 0, second: 3 }]);
+        subject.advance_ms(60);
+        wait_until("the one in another database to be told", || heard.lock().len() >= written.len());
+    }
+    let mut heard = heard.lock();
+    heard.sort();
+    assert_eq!(heard.len(), written.len(), "each is told of once");
+    for ((name, version), (told, database, sequence)) in written.iter().zip(&*heard) {
+        assert_eq!((told, *database), (name, if name == b"swapped" { 3 } else { 0 }));
+        assert!(sequence > version, "{name:?}: {sequence} is told of what {version} wrote");
+    }
 }

@@ -56,7 +56,7 @@ macro_rules! conformance_tests {
                 a_patch_on_expired_starts_anew a_patch_works_at_every_size;
             expiry: expired_is_absent_at_once a_put_into_the_past_is_absent keep_keeps_the_expiry
                 expire_sets_and_removes expire_on_absent_does_nothing changes_take_expired_for_absent
-                each_of_many_expires_when_due removals_are_counted_by_their_lag;
+                each_of_many_expires_when_due removals_are_counted_by_their_lag what_expires_is_told;
             scans: any_order_shows_each_entry_once key_order_goes_both_ways bounds_cut_where_they_say
                 a_page_shows_the_entry an_empty_database_scans_empty large_values_end_a_page
                 a_page_can_begin_behind_nothing many_entries_scan_alike_in_every_order;

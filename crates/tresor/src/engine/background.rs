@@ -16,7 +16,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Removals;
+use super::RemovalTeller;
 use crate::{
     clock::{Clock, StoreTime},
     error::{Error, ErrorKind, Result},
@@ -35,7 +35,7 @@ pub(super) struct Chores {
     /// Gives back what is not needed any more by store time; returns soon once the flag is set.
     pub(super) sweep: Box<Sweep>,
     /// Whoever is told of removals, and then soon.
-    pub(super) removals: Arc<Removals>,
+    pub(super) removals: RemovalTeller,
     /// The log, and how to make a point to start from without most of it; gives up once the flag is set.
     pub(super) save: Option<(Arc<Log>, Box<Save>)>,
 }

@@ -39,7 +39,7 @@ pub use entry::{
 pub use eventual::{Eventual, Later, block_on, block_on_for};
 pub use expiry_lag::{ExpiryLag, ExpiryLagCounters};
 pub(crate) use kept::Kept;
-pub use removals::{Audience, Removal, Removals};
+pub use removals::{Audience, Removal, RemovalTeller, Removals};
 pub use scan::{Content, Order, PAGE_BYTES, Page, Position, Scan, behind_prefix};
 
 /// Called once for each key of a read, in order, with the entry or `None` (absent or expired).
@@ -268,10 +268,11 @@ pub trait Engine: Send + Sync + 'static {
     /// a moment; never on a hot path.
     fn status(&self) -> Eventual<'_, Status>;
 
-    /// Has what the engine removes by itself told to these from now on. Called once, before anything else, for an
-    /// engine that was opened elsewhere; one that removes nothing by itself, or cannot say what, ignores it.
-    fn tell_removals(&self, removals: &Arc<Removals>) {
+    /// Has what the engine removes by itself told to these from now on; a layer hands it on. False of one that removes
+    /// nothing by itself, cannot say what, or tells others already.
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
         let _ = removals;
+        false
     }
 
     /// Makes a point to start from quickly (a snapshot, a saved file) and answers when it is on disk.

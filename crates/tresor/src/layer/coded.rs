@@ -18,7 +18,7 @@ use crate::{
     engine::{
         Applied, Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Content, Count, Each,
         Edit, Edited, Engine, EntryRef, Eventual, Expires, Guard, Isolation, KeyRef, Kind, Outcome, Page,
-        Scan, Seen, Sequence, Status, Visit,
+        Removals, Scan, Seen, Sequence, Status, Visit,
     },
     error::{Error, Result},
 };
@@ -219,6 +219,10 @@ impl<C: Codec> Engine for Coded<C> {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.inner.status()
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

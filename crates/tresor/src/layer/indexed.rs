@@ -10,8 +10,8 @@ use super::sharded::start;
 use crate::{
     engine::{
         Applied, Batch, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, Each, Edit,
-        Edited, Effect, Engine, EntryRef, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence,
-        Status, Visit,
+        Edited, Effect, Engine, EntryRef, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen,
+        Sequence, Status, Visit,
     },
     error::Result,
     index::{Begun, Indexes, Part},
@@ -209,6 +209,10 @@ impl Engine for Indexed {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.inner.status()
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

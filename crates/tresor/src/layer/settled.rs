@@ -11,7 +11,7 @@ use super::sharded::start;
 use crate::{
     engine::{
         Batch, Capabilities, Count, Edit, Engine, EntryRef, Eventual, Isolation, Kept, KeyRef, Outcome, Page,
-        Scan, Seen, Sequence, Status, Visit,
+        Removals, Scan, Seen, Sequence, Status, Visit,
     },
     error::Result,
 };
@@ -98,6 +98,10 @@ impl Engine for Settled {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.inner.status()
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

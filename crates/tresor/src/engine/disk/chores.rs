@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::StoreTime,
-    engine::{Applied, Effect, KeyRef, Removal, Removals},
+    engine::{Applied, Effect, KeyRef, Removal},
     error::{Error, ErrorKind, Result},
     oplog::Refused,
 };
@@ -30,10 +30,10 @@ const WRITING_OUT: Duration = Duration::from_millis(2);
 const TOGETHER: usize = 64;
 
 /// Removes what has expired.
-pub(super) fn sweep(store: &Store, removals: &Removals, time: &StoreTime, stop: &AtomicBool) {
-    let goes_on = || !stop.load(Ordering::Acquire) && !removals.expired_is_kept();
+pub(super) fn sweep(store: &Store, time: &StoreTime, stop: &AtomicBool) {
+    let goes_on = || !stop.load(Ordering::Acquire) && !store.removals.expired_is_kept();
     while goes_on() && store.check_open().is_ok() {
-        match sweep_some(store, removals, time) {
+        match sweep_some(store, time) {
             Ok(true) => {}
             // The log has no room: entries stay, absent to readers, until the next sweep.
             Ok(false) | Err(Refused::NoRoom { .. }) => return,
@@ -46,11 +46,11 @@ pub(super) fn sweep(store: &Store, removals: &Removals, time: &StoreTime, stop: 
 }
 
 /// Whether there may be more to do.
-fn sweep_some(store: &Store, removals: &Removals, time: &StoreTime) -> Result<bool, Refused> {
+fn sweep_some(store: &Store, time: &StoreTime) -> Result<bool, Refused> {
     let due = store.read().and_then(|whole| whole.tables.due(time.now_ms(), TOGETHER));
     let due = due.map_err(Refused::Failed)?;
     let Some(first) = due.first() else { return Ok(false) };
-    remove(store, removals, &due, time.now_ms()).inspect_err(|_| {
+    remove(store, &due, time.now_ms()).inspect_err(|_| {
         if let Ok(whole) = store.read() {
             whole.tables.due_again(first.at_ms);
         }
@@ -60,7 +60,7 @@ fn sweep_some(store: &Store, removals: &Removals, time: &StoreTime) -> Result<bo
 
 /// Removes those of these entries that have expired, as one change of the log and of the tables, and the rows of
 /// all.
-fn remove(store: &Store, removals: &Removals, due: &[Due], now_ms: u64) -> Result<(), Refused> {
+fn remove(store: &Store, due: &[Due], now_ms: u64) -> Result<(), Refused> {
     let keys: Vec<(Vec<u8>, Vec<u8>)> = due
         .iter()
         .map(|due| address::decode(&due.address).ok_or_else(no_address))
@@ -87,7 +87,11 @@ fn remove(store: &Store, removals: &Removals, due: &[Due], now_ms: u64) -> Resul
     for (key, effect) in gone.iter().zip(effects) {
         let database = hold.whole().mapping.iter().position(|mapped| *mapped == key.database);
         if let Some(database) = database {
-            removals.note(Removal::Expired, KeyRef { database: database as u8, ..*key }, effect.version);
+            store.removals.note(
+                Removal::Expired,
+                KeyRef { database: database as u8, ..*key },
+                effect.version,
+            );
         }
     }
     Ok(())

@@ -71,8 +71,6 @@ pub struct DiskOptions {
     pub checkpoint_log_bytes: u64,
     /// ...and at the latest after this time, if anything has changed.
     pub checkpoint_interval: Duration,
-    /// Whom it tells of what it removes by itself.
-    pub removals: Arc<Removals>,
 }
 
 impl Default for DiskOptions {
@@ -84,7 +82,6 @@ impl Default for DiskOptions {
             tables_path: None,
             checkpoint_log_bytes: 256 << 20,
             checkpoint_interval: Duration::from_secs(3600),
-            removals: Arc::default(),
         }
     }
 }
@@ -127,10 +124,9 @@ impl DiskEngine {
             interval: options.checkpoint_interval,
         };
         let (sweeping, saving) = (store.clone(), store.clone());
-        let removals = options.removals.clone();
         let chores = Chores {
-            removals: removals.clone(),
-            sweep: Box::new(move |time, stop| chores::sweep(&sweeping, &removals, time, stop)),
+            removals: store.removals.clone(),
+            sweep: Box::new(move |time, stop| chores::sweep(&sweeping, time, stop)),
             save: Some((
                 store.log.clone(),
                 Box::new(move |stop: &AtomicBool| chores::checkpoint(&saving, stop)),
@@ -279,6 +275,10 @@ impl Engine for DiskEngine {
             (status.keys[at], status.expiring[at]) = read::about(store, &whole, whole.physical(database));
         }
         Eventual::Now(Ok(status))
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.store.removals.tell(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

@@ -26,7 +26,10 @@ use super::{
     tables::{Changes, Tables},
 };
 use crate::{
-    engine::{Change, DATABASES, DatabaseTable, ExpiryLagCounters, KeyRef, Sequence, random::random_word},
+    engine::{
+        Change, DATABASES, DatabaseTable, ExpiryLagCounters, KeyRef, RemovalTeller, Sequence,
+        random::random_word,
+    },
     error::{Error, ErrorKind, Result},
     oplog::Log,
 };
@@ -44,6 +47,7 @@ pub(super) struct Store {
     pub(super) store_id: u64,
     pub(super) space: Space,
     pub(super) expired: ExpiryLagCounters,
+    pub(super) removals: RemovalTeller,
     /// The number of the latest Clear or Swap: whoever reads anything has seen it.
     pub(super) turned: AtomicU64,
     pub(super) packed: AtomicBool,
@@ -121,6 +125,7 @@ impl Store {
             store_id,
             space,
             expired: ExpiryLagCounters::new(opened_ms),
+            removals: RemovalTeller::default(),
             turned: AtomicU64::new(0),
             packed,
             counted: Mutex::default(),

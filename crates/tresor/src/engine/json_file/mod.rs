@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     Applied, Batch, Capabilities, Change, Edit, Engine, Eventual, Expires, Guard, Isolation, KeyRef, Kind,
-    Outcome, Page, Scan, Seen, Sequence, Status, Visit,
+    Outcome, Page, Removals, Scan, Seen, Sequence, Status, Visit,
     memory::{MemoryEngine, MemoryOptions},
 };
 use crate::{
@@ -208,6 +208,10 @@ impl Engine for JsonFileEngine {
 
     fn status(&self) -> Eventual<'_, Status> {
         self.saver.memory.status()
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.saver.memory.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

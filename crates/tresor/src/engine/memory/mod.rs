@@ -64,8 +64,6 @@ pub struct MemoryOptions {
     pub snapshot_log_bytes: u64,
     /// A snapshot is taken at the latest after this time, if anything has changed.
     pub snapshot_interval: Duration,
-    /// Whom it tells of what it removes by itself.
-    pub removals: Arc<Removals>,
     /// Bytes of the latest changes that a volatile store keeps for readers of changes, from the first of them on.
     pub change_buffer_bytes: usize,
 }
@@ -76,7 +74,6 @@ impl Default for MemoryOptions {
             limit: Arc::default(),
             snapshot_log_bytes: 256 * 1024 * 1024,
             snapshot_interval: Duration::from_secs(3600),
-            removals: Arc::default(),
             change_buffer_bytes: 16 * 1024 * 1024,
         }
     }
@@ -291,6 +288,10 @@ impl Engine for MemoryEngine {
             status.data_bytes += figures.bytes;
         }
         Eventual::Now(Ok(status))
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.store.removals.tell(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

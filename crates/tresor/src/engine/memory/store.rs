@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        DATABASES, DatabaseTable, Eventual, ExpiryLagCounters, KeyRef, Kind, MAX_SEQUENCE, Removal, Removals,
-        Sequence, UNSWAPPED, Version, database_table, step::Step,
+        DATABASES, DatabaseTable, Eventual, ExpiryLagCounters, KeyRef, Kind, MAX_SEQUENCE, Removal,
+        RemovalTeller, Sequence, UNSWAPPED, Version, database_table, step::Step,
     },
     error::{Error, ErrorKind, Result},
     oplog::{ChangeBuffer, Log, Logged, Refused},
@@ -50,7 +50,7 @@ pub(super) struct Store {
     /// Numbers that a shard of a volatile store takes at a time; with one they rise in the order of changes.
     pub(super) numbers_at_a_time: u64,
     pub(super) limit: Limit,
-    pub(super) removals: Arc<Removals>,
+    pub(super) removals: RemovalTeller,
     pub(super) log: Option<Arc<Log>>,
     /// The latest changes, where there is no log and somebody reads them.
     pub(super) changes: ChangeBuffer,
@@ -97,7 +97,7 @@ impl Store {
             lifted: AtomicU64::new(0),
             numbers_at_a_time: NUMBERS,
             limit: Limit::new(options.limit.clone(), hasher),
-            removals: options.removals.clone(),
+            removals: RemovalTeller::default(),
             log: None,
             changes: ChangeBuffer::new(store_id, options.change_buffer_bytes),
             store_id,
@@ -301,10 +301,9 @@ impl Store {
         let (key, member) = (key.to_vec(), member.to_vec());
         let hash = self.hasher.key(&key);
         let name = Name { key: &key, member: &member, spot: self.hasher.spot(hash, &member) };
-        let removed = KeyRef { database: physical, key: &key, member: &member };
-        let logged = Logged::Delete { key: removed, removal: Some(why) };
-        let version = self.number(shard, now_ms, logged)?;
         let address = Address { physical, shard: number, name };
+        let logged = Logged::Delete { key: address.physical_key(), removal: Some(why) };
+        let version = self.number(shard, now_ms, logged)?;
         self.apply(self.keyspace(physical), shard, (&address, Some(place)), &Step::Delete, (version, now_ms));
         if self.removals.are_told()
             && let Some(database) = self.mapping().iter().position(|mapped| *mapped == physical)

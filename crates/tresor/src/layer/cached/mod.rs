@@ -40,8 +40,8 @@ use self::{
 use crate::{
     engine::{
         Batch, CacheStatus, Capabilities, Change, ChangeCursor, ChangePage, ChangesWanted, Count, DATABASES,
-        Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Scan, Seen, Sequence, Status, Visit,
-        memory::Entry,
+        Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page, Removals, Scan, Seen, Sequence,
+        Status, Visit, memory::Entry,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -227,6 +227,10 @@ impl Engine for Cached {
             Eventual::Now(result) => Eventual::Now(result.map(with_cache)),
             later => Eventual::later(async move { Ok(with_cache(later.await?)) }),
         }
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.inner.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

@@ -25,11 +25,12 @@ use super::{
     ring::hash_of_key,
     routes::{Route, Routes},
     stripes::{Shared, Stripes},
+    telling::{self, Telling},
     work::Work,
 };
 use crate::{
     clock::Clock,
-    engine::{Change, Eventual, KeyRef, cursors::Cursors},
+    engine::{Change, Eventual, KeyRef, Removals, cursors::Cursors},
     error::{Error, ErrorKind, Result},
     transaction::Gates,
 };
@@ -62,6 +63,9 @@ pub(super) struct Core {
     pub(super) laid: Mutex<Laid>,
     /// A key may be on two shards for longer than a step.
     unclean: AtomicBool,
+    /// Who hears of what the members remove by themselves.
+    removals: OnceLock<Arc<Removals>>,
+    pub(super) telling: Telling,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -95,15 +99,22 @@ impl Core {
             work: Work::default(),
             unclean: AtomicBool::new(laid.layout.moved.is_some()),
             laid: Mutex::new(laid),
+            removals: OnceLock::new(),
+            telling: Telling::default(),
             clock,
         }
     }
 
     /// Adds a member; its number, or none when there were too many.
-    pub(super) fn add(&self, mut member: Member) -> Option<u8> {
+    pub(super) fn add(self: &Arc<Self>, mut member: Member) -> Option<u8> {
         for (number, place) in self.members.iter().enumerate() {
             match place.set(member) {
-                Ok(()) => return Some(number as u8),
+                Ok(()) => {
+                    if let Some(removals) = self.removals.get() {
+                        self.tell_removals_of(number as u8, removals);
+                    }
+                    return Some(number as u8);
+                }
                 Err(refused) => member = refused,
             }
         }
@@ -111,7 +122,7 @@ impl Core {
     }
 
     /// Adds a shard, in its old place if its engine was one before.
-    pub(super) fn add_again(&self, shard: Shard) -> Result<u8> {
+    pub(super) fn add_again(self: &Arc<Self>, shard: Shard) -> Result<u8> {
         let again = self
             .members()
             .find(|(_, member)| member.name == shard.name && Arc::ptr_eq(&member.given, &shard.engine));
@@ -119,6 +130,18 @@ impl Core {
             Some((number, _)) => Ok(number),
             None => self.add(Member::new(shard)).ok_or_else(too_many),
         }
+    }
+
+    /// Has what the members remove by themselves told, of those too that come later; whether all do that are there.
+    pub(super) fn tell_removals(self: &Arc<Self>, removals: &Arc<Removals>) -> bool {
+        if self.removals.set(removals.clone()).is_err() {
+            return false;
+        }
+        self.members().fold(true, |all, (number, _)| self.tell_removals_of(number, removals) && all)
+    }
+
+    fn tell_removals_of(self: &Arc<Self>, number: u8, removals: &Arc<Removals>) -> bool {
+        self.member(number).engine.tell_removals(&telling::of_member(self, number, removals))
     }
 
     /// Notes whether a key may be on two shards for longer than a step.

@@ -21,6 +21,7 @@ pub mod ring;
 mod routes;
 mod scan;
 mod stripes;
+mod telling;
 mod wanted;
 mod whole;
 mod work;
@@ -41,7 +42,7 @@ pub use self::{
 use crate::{
     engine::{
         Batch, Capabilities, Change, Count, Each, Edit, Engine, Eventual, Isolation, KeyRef, Outcome, Page,
-        Scan, Seen, Sequence, Status, Visit,
+        Removals, Scan, Seen, Sequence, Status, Visit,
     },
     error::Result,
 };
@@ -144,6 +145,10 @@ impl Engine for Sharded {
 
     fn status(&self) -> Eventual<'_, Status> {
         start(figures::status(&self.core))
+    }
+
+    fn tell_removals(&self, removals: &Arc<Removals>) -> bool {
+        self.core.tell_removals(removals)
     }
 
     fn save(&self) -> Eventual<'_, ()> {

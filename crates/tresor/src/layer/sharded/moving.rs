@@ -57,8 +57,11 @@ pub(super) fn step(core: &Core) -> Result<Stepped> {
         return Ok(Stepped { last: true, ..Stepped::default() });
     }
     let end = end_of_step(core, &routes, &moving.done)?;
+    core.telling.begin(routes.clone(), end.clone());
     let step = Step { core, routes: &routes, moving, end };
-    step.take().inspect_err(|_| {
+    let taken = step.take();
+    core.telling.end();
+    taken.inspect_err(|_| {
         core.set_unclean(true);
         core.change_routes(|routes| {
             if let Some(moving) = &mut routes.moving {
@@ -103,6 +106,9 @@ impl Step<'_> {
             remove(core.member(*number), strays)?;
         }
         let stepped = self.copy(&found)?;
+        for (receiver, told) in core.telling.hand_over() {
+            remove(core.member(receiver), &told)?;
+        }
         self.pass()?;
         for ((giver, _), moved) in &found.moves {
             // What stays is removed with the next step: the file says from where on.

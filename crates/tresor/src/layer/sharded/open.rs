@@ -182,7 +182,7 @@ fn named(shard: &Shard, error: Error) -> Error {
 }
 
 /// Gives every seat its member.
-fn seat(core: &Core, mut shards: Vec<Shard>) -> Result<()> {
+fn seat(core: &Arc<Core>, mut shards: Vec<Shard>) -> Result<()> {
     let names: Vec<String> = core.laid.lock().layout.seats.iter().map(|seat| seat.name.clone()).collect();
     for name in names {
         let at = shards.iter().position(|shard| shard.name == name);
