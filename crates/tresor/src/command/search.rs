@@ -45,9 +45,12 @@ async fn write(session: &mut Session, page: &FoundPage, plan: Option<Plan<'_>>, 
     }
     reply.bulk(b"entries");
     reply.array(page.entries.len());
-    for slice in page.entries.chunks(SLICE_ENTRIES) {
+    for (number, slice) in page.entries.chunks(SLICE_ENTRIES).enumerate() {
+        // Not after the last: a reply that is whole goes out with its neighbours.
+        if number > 0 {
+            session.breathe().await;
+        }
         slice.iter().for_each(|found| write_found(found, reply));
-        session.breathe().await;
     }
 }
 
