@@ -9,6 +9,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Outcome;
 
+/// Where servers run, as [`SERVER_PREFIX`] says.
+const SERVER_CORE: usize = 0;
+
 /// Where the load runs.
 const CLIENT_CORE: usize = 1;
 
@@ -29,10 +32,21 @@ pub(super) fn pin_client() -> Outcome {
 
 /// Does something, such as to start a program, that is not bound to a core.
 pub(super) fn on_all_cores<T>(does: impl FnOnce() -> T) -> Outcome<T> {
-    let before = sched_getaffinity(None).map_err(|error| format!("cannot see the cores: {error}"))?;
     let mut cores = CpuSet::new();
     (0..CpuSet::MAX_CPU).for_each(|core| cores.set(core));
-    move_to(&cores)?;
+    on(&cores, does)
+}
+
+/// Does something beside a server, on its core: for what the two do one after the other, without waking a core.
+pub(super) fn on_the_servers_core<T>(does: impl FnOnce() -> T) -> Outcome<T> {
+    let mut cores = CpuSet::new();
+    cores.set(SERVER_CORE);
+    on(&cores, does)
+}
+
+fn on<T>(cores: &CpuSet, does: impl FnOnce() -> T) -> Outcome<T> {
+    let before = sched_getaffinity(None).map_err(|error| format!("cannot see the cores: {error}"))?;
+    move_to(cores)?;
     let done = does();
     move_to(&before)?;
     Ok(done)

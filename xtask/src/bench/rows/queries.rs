@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use super::{
     super::{
+        core_pinning::on_the_servers_core,
         figure::{Bar, Figure},
         fill::{Expiry, Random, fill, fill_with, key},
         launch::Server,
         peers::Kind,
         resp::Client,
         samples::{Samples, median},
-        setup::Setup,
+        setup::{Pinned, Setup},
     },
     cpu::thousands,
     keys,
@@ -148,7 +149,7 @@ fn ranges(setup: &Setup, keys: u64) -> Outcome<Vec<Figure>> {
 }
 
 /// The median time of one range at a random place, one at a time, to the last byte of the answer; beside that of
-/// PING, which is what the way takes.
+/// PING, which is what the way takes. Also with the client on the server's core, where the way wakes no other core.
 fn ranges_over_a_socket(
     setup: &Setup,
     (keys, engine, arguments): (u64, &str, &[&str]),
@@ -159,11 +160,10 @@ fn ranges_over_a_socket(
     let mut client = server.client()?;
     // In memory the first one makes the index by key.
     client.command(&["TRESOR.FIND", "LIMIT", "1"])?;
-    let (mut ranges, mut pings) = (Vec::new(), Vec::new());
-    for round in 0..setup.options.rounds() as u64 {
+    let mut round = |number: u64| -> Outcome<(f64, f64)> {
         let (mut ranges_us, mut pings_us) = (Vec::new(), Vec::new());
-        for number in 0..RANGES {
-            let from = key((round * RANGES + number) * 7919 % keys);
+        for at in 0..RANGES {
+            let from = key((number * RANGES + at) * 7919 % keys);
             let mut timed = |words: &[&str]| {
                 let started = Instant::now();
                 client.command(words).map(|_| started.elapsed().as_secs_f64() * 1e6)
@@ -171,11 +171,24 @@ fn ranges_over_a_socket(
             ranges_us.push(timed(&["TRESOR.FIND", "FROM", &from, "LIMIT", RANGE])?);
             pings_us.push(timed(&["PING"])?);
         }
-        ranges.push(median(&ranges_us));
-        pings.push(median(&pings_us));
+        Ok((median(&ranges_us), median(&pings_us)))
+    };
+    let (mut apart, mut together) = (Vec::new(), Vec::new());
+    for number in 0..setup.options.rounds() as u64 {
+        apart.push(round(number)?);
+        if setup.pinned == Pinned::Apart {
+            together.push(on_the_servers_core(|| round(number))??);
+        }
     }
+    let (ranges, pings): (Vec<_>, Vec<_>) = apart.into_iter().unzip();
     let what = format!("{engine}: {RANGE} keys of {} over a socket, to the last byte", thousands(keys));
-    Ok(Figure::new(what, "µs", ranges).against("PING", pings).bar(Bar::AtMost(bar_us)))
+    let figure = Figure::new(what, "µs", ranges).against("PING", pings).bar(Bar::AtMost(bar_us));
+    if together.is_empty() {
+        return Ok(figure);
+    }
+    let (ranges, pings): (Vec<_>, Vec<_>) = together.into_iter().unzip();
+    let also = format!("on one core {:.1} µs, PING {:.1} µs", median(&ranges), median(&pings));
+    Ok(figure.also(also))
 }
 
 fn nearest(setup: &Setup) -> Outcome<Figure> {
