@@ -25,7 +25,7 @@ use super::{
     ring::hash_of_key,
     routes::{Route, Routes},
     stripes::{Shared, Stripes},
-    telling::{self, Telling},
+    telling::Telling,
     work::Work,
 };
 use crate::{
@@ -141,7 +141,15 @@ impl Core {
     }
 
     fn tell_removals_of(self: &Arc<Self>, number: u8, removals: &Arc<Removals>) -> bool {
-        self.member(number).engine.tell_removals(&telling::of_member(self, number, removals))
+        // Weak, because the layer keeps the shards.
+        let core = Arc::downgrade(self);
+        let its_own = removals.through(move |key| {
+            let core = core.upgrade()?;
+            let routes = core.routes.load();
+            let database = routes.mapping.iter().position(|physical| *physical == key.database)?;
+            core.telling.tells(number, key, &routes).then_some(database as u8)
+        });
+        self.member(number).engine.tell_removals(&Arc::new(its_own))
     }
 
     /// Notes whether a key may be on two shards for longer than a step.

@@ -14,12 +14,11 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    core::Core,
     ring::hash_of_key,
     routes::{Place, Routes},
     wanted::Address,
 };
-use crate::engine::{KeyRef, Removals};
+use crate::engine::KeyRef;
 
 /// Who tells of which removal.
 #[derive(Default)]
@@ -59,7 +58,8 @@ impl Telling {
         *self.0.lock() = None;
     }
 
-    fn tells(&self, number: u8, key: KeyRef<'_>, routes: &Routes) -> bool {
+    /// Whether a shard tells of a removal of its own, by the routes of now.
+    pub(super) fn tells(&self, number: u8, key: KeyRef<'_>, routes: &Routes) -> bool {
         match &mut *self.0.lock() {
             Some(during) => during.tells(number, key).unwrap_or_else(|| routes.owner(key.key) == number),
             None => routes.owner(key.key) == number,
@@ -86,16 +86,4 @@ impl During {
         let within = !moving.done.is_behind(key) && self.end.is_behind(key);
         (within && giver != receiver).then_some((giver, receiver))
     }
-}
-
-/// What a shard is to tell its removals to.
-pub(super) fn of_member(core: &Arc<Core>, number: u8, removals: &Arc<Removals>) -> Arc<Removals> {
-    // Weak, because the layer keeps the shards.
-    let core = Arc::downgrade(core);
-    Arc::new(removals.through(move |key| {
-        let core = core.upgrade()?;
-        let routes = core.routes.load();
-        let database = routes.mapping.iter().position(|physical| *physical == key.database)?;
-        core.telling.tells(number, key, &routes).then_some(database as u8)
-    }))
 }
