@@ -110,21 +110,24 @@ impl Removals {
 
     /// Tells of a removal and its number. The key is one of a numbered database.
     pub fn note(&self, removal: Removal, key: KeyRef<'_>, sequence: Sequence) {
-        let listeners = match &self.hearers {
-            Hearers::Listeners(listeners) => listeners,
+        let told = self.switches.told.load(Relaxed);
+        if told == 0 {
+            return;
+        }
+        match &self.hearers {
             Hearers::Through(way, whole) => {
                 if let Some(database) = way(key) {
                     whole.note(removal, KeyRef { database, ..key }, sequence);
                 }
-                return;
             }
-        };
-        let told = self.switches.told.load(Relaxed);
-        for audience in AUDIENCES {
-            if told & (1 << audience as u8) != 0
-                && let Some(listener) = listeners[audience as usize].get()
-            {
-                listener(removal, key, sequence);
+            Hearers::Listeners(listeners) => {
+                for audience in AUDIENCES {
+                    if told & (1 << audience as u8) != 0
+                        && let Some(listener) = listeners[audience as usize].get()
+                    {
+                        listener(removal, key, sequence);
+                    }
+                }
             }
         }
     }
